@@ -1,0 +1,1 @@
+"""archsearch: a distributed search over convolutional architectures that people can trust."""
