@@ -1,0 +1,160 @@
+"""Opens the record's database: SQLite in a file, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from archsearch.errors import UnfitError, UsageError
+from archsearch.record import tables
+
+BUSY_SECONDS = 30.0
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, for people and the tracking server; nothing is ordered by it."""
+    return time.time_ns() // 1_000_000
+
+
+class Database:
+    """An open record. Reading never waits for writing (SQLite in WAL mode)."""
+
+    def __init__(self, engine: Engine, label: str) -> None:
+        self._engine = engine
+        self.label = label
+
+    @classmethod
+    def open(cls, where: Path | str, *, create: bool) -> Database:
+        """Open the record in a file (a path) or on a server (a URL).
+
+        Args:
+            where: A path means SQLite; a text is a SQLAlchemy URL such as
+                `postgresql+psycopg://host/db`.
+            create: Whether to make what is missing.
+
+        Raises:
+            UsageError: The URL cannot be read, or its driver is not installed.
+            UnfitError: The file or server cannot be used, or holds another schema.
+        """
+        engine = _sqlite_engine(where, create) if isinstance(where, Path) else _url_engine(where)
+        label = str(where) if isinstance(where, Path) else engine.url.render_as_string()
+        database = cls(engine, label)
+        with _explained(label):
+            database._prepare(create=create)
+        return database
+
+    def _prepare(self, *, create: bool) -> None:
+        with self.write() if create else self.read() as connection:
+            known = sa.inspect(connection).get_table_names()
+            if create and tables.versions.name not in known and not known:
+                tables.metadata.create_all(connection)
+                connection.execute(tables.versions.insert().values(version=tables.SCHEMA_VERSION))
+                return
+            if tables.versions.name not in known:
+                raise UnfitError(
+                    f"{self.label} is not a record of archsearch (it has no table `versions`); "
+                    "name another file or database, or move this one away"
+                )
+            version = connection.scalar(sa.select(sa.func.max(tables.versions.c.version)))
+            if version != tables.SCHEMA_VERSION:
+                raise UnfitError(
+                    f"{self.label} has schema version {version}, this program reads "
+                    f"{tables.SCHEMA_VERSION}; use the archsearch release that wrote it"
+                )
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the record."""
+        with _explained(self.label), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of it is kept, or nothing."""
+        with _explained(self.label), self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Take the write lock now: a transaction that reads first and writes later
+                # would fail instead of waiting when another one wrote in between.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+
+def _sqlite_engine(path: Path, create: bool) -> Engine:
+    if not create and not path.is_file():
+        raise UnfitError(f"there is no record at {path}")
+    if create:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnfitError(
+                f"the folder {path.parent} cannot be made ({error.strerror}); "
+                "choose a writable one by --runs-dir"
+            ) from error
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # `write` says BEGIN itself
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # With WAL this survives a killed process; only a power cut can lose the last commits.
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+def _url_engine(url: str) -> Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() not in ("postgresql", "sqlite"):
+            raise UsageError(
+                f"--database {parsed.render_as_string()}: the record lives in SQLite or "
+                "PostgreSQL; give `postgresql+psycopg://USER@HOST/DATABASE`"
+            )
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    except sa.exc.ArgumentError:
+        raise UsageError(
+            "--database is not a URL that SQLAlchemy can read; give "
+            "`postgresql+psycopg://USER@HOST/DATABASE`"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--database needs the Python package `{error.name}`: pip install {error.name}"
+        ) from None
+
+
+@contextmanager
+def _explained(label: str) -> Iterator[None]:
+    """Database errors as sentences; what SQLAlchemy prints would hold values and SQL."""
+    try:
+        yield
+    except OperationalError as error:
+        text = str(error.orig)
+        advice = "check that it can be reached and written"
+        if "locked" in text:
+            advice = (
+                f"another process has held its lock for {BUSY_SECONDS:.0f} s; end it, then retry"
+            )
+        elif "full" in text or "disk I/O" in text:
+            advice = "free disk space, then run the same command again: it continues"
+        raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
+    except DBAPIError as error:
+        raise UnfitError(
+            f"the record {label} cannot be read ({error.orig}); it may be damaged: restore a copy "
+            "of the search's folder, or start another search by --name"
+        ) from error

@@ -1,0 +1,114 @@
+"""The outbox: what tracking has still to be told, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from archsearch.record import tables as t
+from archsearch.record.database import Database
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event that waits for delivery.
+
+    Attributes:
+        id: Its place in the order.
+        kind: `search_started`, `trial_started`, `epoch`, `trial_ended` or `search_ended`.
+        number: The trial, if it concerns one.
+        created_ms: When it happened; the time stamp of its metric points, however often sent.
+    """
+
+    id: int
+    kind: str
+    number: int | None
+    payload: dict[str, Any]
+    created_ms: int
+
+
+class Outbox:
+    """One search's outbox, seen from the sender."""
+
+    def __init__(self, database: Database, search_id: int) -> None:
+        self._database = database
+        self._search_id = search_id
+
+    def waiting(self, limit: int = 500) -> list[Message]:
+        """The oldest undelivered messages, in order."""
+        columns = (t.outbox.c[f] for f in Message.__dataclass_fields__)
+        query = (
+            sa.select(*columns)
+            .where(t.outbox.c.search_id == self._search_id, ~t.outbox.c.delivered)
+            .order_by(t.outbox.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Message(**row._mapping) for row in connection.execute(query)]
+
+    def count_waiting(self) -> int:
+        """How many messages are not delivered yet."""
+        query = sa.select(sa.func.count()).where(
+            t.outbox.c.search_id == self._search_id, ~t.outbox.c.delivered
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+    def parked(self) -> list[str]:
+        """Why messages were given up, one sentence each."""
+        query = sa.select(t.outbox.c.parked).where(
+            t.outbox.c.search_id == self._search_id, t.outbox.c.parked.is_not(None)
+        )
+        with self._database.read() as connection:
+            return [str(reason) for reason in connection.scalars(query)]
+
+    def delivered(self, ids: Iterable[int]) -> None:
+        """These messages have arrived."""
+        self._set(list(ids), delivered=True)
+
+    def park(self, message_id: int, reason: str) -> None:
+        """The server will never take this message; it is put aside, with the reason."""
+        self._set([message_id], delivered=True, parked=reason)
+
+    def redeliver(self) -> None:
+        """Mark everything as undelivered: the projection is rebuilt from the beginning."""
+        with self._database.write() as connection:
+            connection.execute(
+                t.outbox.update()
+                .where(t.outbox.c.search_id == self._search_id)
+                .values(delivered=False, parked=None)
+            )
+
+    def _set(self, ids: list[int], **values: Any) -> None:
+        with self._database.write() as connection:
+            connection.execute(t.outbox.update().where(t.outbox.c.id.in_(ids)).values(**values))
+
+    def known_id(self, server: str, key: str) -> str | None:
+        """The server's name for one of our things (`search`, `trial-7`), if it was stored."""
+        table = t.tracking_ids
+        query = sa.select(table.c.value).where(
+            table.c.search_id == self._search_id, table.c.server == server, table.c.key == key
+        )
+        with self._database.read() as connection:
+            value = connection.scalar(query)
+        return None if value is None else str(value)
+
+    def store_id(self, server: str, key: str, value: str) -> None:
+        """Remember the server's name for one of our things."""
+        table = t.tracking_ids
+        with self._database.write() as connection:
+            connection.execute(
+                table.delete().where(
+                    table.c.search_id == self._search_id,
+                    table.c.server == server,
+                    table.c.key == key,
+                )
+            )
+            connection.execute(
+                table.insert().values(
+                    search_id=self._search_id, server=server, key=key, value=value
+                )
+            )

@@ -1,0 +1,69 @@
+"""Reading the record; needs no lease."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from archsearch.errors import UsageError, nearest_names
+from archsearch.record import tables as t
+from archsearch.record.database import Database
+from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
+
+
+def find_search(database: Database, name: str) -> SearchRow | None:
+    """The search of that name, or None."""
+    with database.read() as connection:
+        row = connection.execute(
+            sa.select(*(t.searches.c[f] for f in SearchRow.__dataclass_fields__)).where(
+                t.searches.c.name == name
+            )
+        ).one_or_none()
+    return SearchRow(**row._mapping) if row else None
+
+
+def get_search(database: Database, name: str) -> SearchRow:
+    """The search of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    row = find_search(database, name)
+    if row is None:
+        with database.read() as connection:
+            known = connection.scalars(sa.select(t.searches.c.name)).all()
+        raise UsageError(f"there is no search {name!r}: {nearest_names(name, known)}")
+    return row
+
+
+def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
+    """All trials with their attempts and epochs, by number."""
+    with database.read() as connection:
+
+        def rows(table: sa.Table, *order: str) -> list[sa.Row[tuple[object, ...]]]:
+            query = sa.select(table).where(table.c.search_id == search_id)
+            return list(connection.execute(query.order_by(*(table.c[o] for o in order))))
+
+        records = [
+            TrialRecord(
+                **{k: v for k, v in row._mapping.items() if k != "search_id"},
+            )
+            for row in rows(t.trials, "number")
+        ]
+        by_number = {record.number: record for record in records}
+        for row in rows(t.attempts, "number", "attempt"):
+            by_number[row.number].attempts[row.attempt] = row.ended
+        for row in rows(t.epochs, "number", "epoch"):
+            values = {f: row._mapping[f] for f in EpochRecord.__dataclass_fields__}
+            by_number[row.number].epochs.append(EpochRecord(**values))
+    return records
+
+
+def read_refusals(database: Database, search_id: int) -> list[Refusal]:
+    """All refused draws, in the order in which they were drawn."""
+    with database.read() as connection:
+        query = (
+            sa.select(*(t.refused.c[f] for f in Refusal.__dataclass_fields__))
+            .where(t.refused.c.search_id == search_id)
+            .order_by(t.refused.c.id)
+        )
+        return [Refusal(**row._mapping) for row in connection.execute(query)]

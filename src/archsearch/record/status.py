@@ -1,0 +1,147 @@
+"""How searches stand, for people and programs; needs neither Ray nor a lease."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from archsearch.errors import UsageError, nearest_names
+from archsearch.record import lease
+from archsearch.record.database import Database
+from archsearch.record.outbox import Outbox
+from archsearch.record.paths import RunsFolder, SearchPaths
+from archsearch.record.reader import get_search, read_refusals, read_trials
+from archsearch.record.trial import Refusal, SearchRow, TrialRecord, incumbent
+
+State = Literal["running", "interrupted", "finished"]
+
+
+@dataclass(frozen=True)
+class SearchStatus:
+    """One search as it stands."""
+
+    search: SearchRow
+    state: State
+    trials: list[TrialRecord]
+    refusals: list[Refusal]
+    undelivered: int
+    paths: SearchPaths
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many trials ended how; `unfinished` for those without an outcome."""
+        return dict(Counter(trial.outcome or "unfinished" for trial in self.trials))
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as one JSON object; a trial's outcome is null while it is unfinished."""
+        best = incumbent(self.trials)
+        return {
+            "name": self.search.name,
+            "uuid": self.search.uuid,
+            "state": self.state,
+            "ending": self.search.ending,
+            "seconds": round(self.search.seconds, 3),
+            "driver": lease.describe(self.search.holder)
+            if self.search.holder and self.state == "running"
+            else None,
+            "identity": self.search.identity,
+            "settings": self.search.settings,
+            "outcomes": self.outcomes,
+            "trials": [self._trial(trial) for trial in self.trials],
+            "refused": len(self.refusals),
+            "refusals": [vars(refusal) for refusal in self.refusals],
+            "incumbent": self._trial(best) if best else None,
+            "undelivered": self.undelivered,
+            "folder": str(self.paths.root),
+        }
+
+    def _trial(self, trial: TrialRecord) -> dict[str, Any]:
+        return {
+            "number": trial.number,
+            "family": trial.family,
+            "name": trial.name,
+            "outcome": trial.outcome,
+            "reason": trial.reason,
+            "arm": trial.arm,
+            "epochs": len(trial.epochs),
+            "epochs_trained": self.paths.trial(trial.number).epochs_started(),
+            "val_accuracy": trial.val_accuracy,
+            "rung_epochs": trial.rung_epochs,
+            "shadow_rung_epochs": trial.shadow_rung_epochs,
+            "attempts": len(trial.attempts),
+            "params": trial.params,
+            "complexity": trial.complexity,
+        }
+
+
+def search_status(runs: RunsFolder, name: str, database_url: str | None = None) -> SearchStatus:
+    """How one search stands.
+
+    Raises:
+        UsageError: There is no such search.
+        UnfitError: Its record cannot be read.
+    """
+    paths = runs.search(name)
+    if database_url is None and not paths.database.exists():
+        raise UsageError(
+            f"there is no search {name!r} in {runs.root}: {nearest_names(name, runs.names())}"
+        )
+    database = Database.open(database_url or paths.database, create=False)
+    try:
+        search = get_search(database, name)
+        live = lease.is_live(database, search.id)
+        state: State = "running" if live else "finished" if search.finished else "interrupted"
+        return SearchStatus(
+            search=search,
+            state=state,
+            trials=read_trials(database, search.id),
+            refusals=read_refusals(database, search.id),
+            undelivered=Outbox(database, search.id).count_waiting(),
+            paths=paths,
+        )
+    finally:
+        database.close()
+
+
+def render(status: SearchStatus) -> str:
+    """One search for a person: where it stands, then a line a trial."""
+    search = status.search
+    is_held = status.state == "running" and search.holder is not None
+    who = f" by {lease.describe(search.holder or {})}" if is_held else ""
+    counted = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.outcomes.items()))
+    lines = [
+        f"{search.name}: {status.state}{who}; {len(status.trials)} trials ({counted or 'none'}), "
+        f"{len(status.refusals)} draws refused, {search.seconds:.0f} s",
+    ]
+    if search.ending:
+        lines.append(f"last ending: {search.ending}")
+    if status.undelivered:
+        lines.append(
+            f"{status.undelivered} messages wait for tracking: python -m pipeline.track "
+            f"{search.name}"
+        )
+    for trial in status.trials:
+        accuracy = "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
+        lines.append(
+            f"  {trial.number:4} {trial.name:28} {trial.arm:8} {trial.outcome or 'unfinished':13} "
+            f"{len(trial.epochs):4} epochs  {accuracy:>6}  {trial.reason or ''}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:
+    """All searches, a line each."""
+    if not all_searches:
+        return (
+            f"no searches in {runs.root}; start one: "
+            "python -m pipeline.search --space wrn_vs_resnext"
+        )
+    lines = []
+    for status in all_searches:
+        best = incumbent(status.trials)
+        told = f"best {best.name} {best.val_accuracy:.4f}" if best else "nothing completed"
+        lines.append(
+            f"{status.search.name:40} {status.state:12} {len(status.trials):5} trials  {told}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,154 @@
+"""The tables of the record: the only truth about a search.
+
+One database holds any number of searches (a file has one, a PostgreSQL server many). Order is
+told by sequence numbers; wall-clock columns (`*_ms`, milliseconds since 1970) are for display
+and for the tracking server only.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+
+def _search_id(*, primary_key: bool = False) -> sa.Column[int]:
+    return sa.Column(
+        "search_id", sa.ForeignKey("searches.id"), primary_key=primary_key, nullable=False
+    )
+
+
+versions = sa.Table("versions", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+searches = sa.Table(
+    "searches",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("uuid", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    # What a resume may not change, and what it may.
+    sa.Column("identity", sa.JSON, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("space", sa.JSON, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+    sa.Column("finished", sa.Boolean, nullable=False, default=False),
+    sa.Column("ending", sa.Text),
+    # The lease: who may write. `token` fences every write of an earlier holder.
+    sa.Column("token", sa.Integer, nullable=False, default=0),
+    sa.Column("heartbeat", sa.BigInteger, nullable=False, default=0),
+    sa.Column("holder", sa.JSON),
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    _search_id(primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("family", sa.String(100), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("arm", sa.String(20), nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("config_digest", sa.String(64), nullable=False, index=True),
+    sa.Column("complexity", sa.JSON, nullable=False),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("reason", sa.Text),
+    sa.Column("rung_epochs", sa.Integer),
+    sa.Column("shadow_rung_epochs", sa.Integer),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("finished_ms", sa.BigInteger),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    _search_id(primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("ended", sa.String(20)),
+    sa.Column("reason", sa.Text),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+epochs = sa.Table(
+    "epochs",
+    metadata,
+    # The order in which epochs of different trials were recorded.
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    _search_id(),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("val_accuracy", sa.Float),
+    sa.Column("checkpoint", sa.Text),
+    sa.Column("checksum", sa.String(64)),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("search_id", "number", "epoch"),
+    sqlite_autoincrement=True,
+)
+
+refused = sa.Table(
+    "refused",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _search_id(),
+    sa.Column("before_number", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("arm", sa.String(20), nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _search_id(),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("number", sa.Integer),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("delivered", sa.Boolean, nullable=False, default=False),
+    sa.Column("parked", sa.Text),
+    sa.Index("ix_outbox_waiting", "search_id", "delivered", "id"),
+    sqlite_autoincrement=True,
+)
+
+tracking_ids = sa.Table(
+    "tracking_ids",
+    metadata,
+    _search_id(primary_key=True),
+    # The same search may be delivered to several tracking servers.
+    sa.Column("server", sa.String(300), primary_key=True),
+    sa.Column("key", sa.String(100), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _search_id(),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("handled", sa.Boolean, nullable=False, default=False),
+)
+
+test_readings = sa.Table(
+    "test_readings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _search_id(),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("checksum", sa.String(64), nullable=False),
+    sa.Column("data_digest", sa.String(64), nullable=False),
+    sa.Column("accuracy", sa.Float, nullable=False),
+    # One byte string of little-endian int32 predictions, in the order of the test split.
+    sa.Column("predictions", sa.LargeBinary, nullable=False),
+    sa.Column("forced", sa.Boolean, nullable=False, default=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
