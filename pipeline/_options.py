@@ -1,0 +1,46 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archsearch.errors import UsageError
+
+RunsDir = Annotated[Path, typer.Option(help="Folder of all searches.")]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ARCHSEARCH_DATABASE",
+        help="PostgreSQL URL of the record; by default a file in the search's folder.",
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow server or database; by default a store in the runs folder.",
+    ),
+]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parsed_duration(option: str, text: str | None) -> float | None:
+    """Seconds of `90`, `90s`, `30m`, `2h` or `1d`.
+
+    Raises:
+        UsageError: The text is none of these.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UsageError(
+            f"{option} {text!r} is no duration: give a positive number with s, m, h or d, "
+            "such as 30m"
+        )
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,117 @@
+"""`python -m pipeline.search`: run a search, or continue it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline._main import new_app, run
+from pipeline._options import Database, RunsDir, TrackingUri, parsed_duration
+
+app = new_app(
+    "Search a space of convolutional networks, or continue a search.\n\n"
+    "The same command continues a search that was interrupted, and prints the result of one "
+    "that has finished. Nothing that was trained is trained again."
+)
+
+
+@app.command()
+def search(
+    space: Annotated[
+        str, typer.Option(help="A shipped space's name, or the path of a space file.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(help="digits, fashion_mnist, cifar10, cifar100 or svhn."),
+    ] = "digits",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder that holds the data set's own files.")
+    ] = None,
+    train_size: Annotated[
+        int | None, typer.Option(min=1, help="Train on so many images, not on all.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Resize images to this side, once.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, baselines included.")] = 20,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(help="Pause after so long, such as 90s, 30m or 2h (resumable)."),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time; by default all there is room for.")
+    ] = None,
+    cpus_per_trial: Annotated[int, typer.Option(min=1, help="Processor threads a trial.")] = 1,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(min=0, help="GPUs a trial, or a fraction of one; by default one if any."),
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of full training; by default the space's.")
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option(help="Refuse variants with more parameters.")
+    ] = None,
+    max_macs: Annotated[
+        str,
+        typer.Option(help="Refuse variants with more MACs an image; `none` lifts the default."),
+    ] = "default",
+    random_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of trials drawn uniformly and never stopped."),
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same search on one worker.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="The search's name; derived by default.")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    database: Database = None,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join: auto, HOST:PORT or ray://HOST:PORT.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the result only.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line an event.")] = False,
+) -> None:
+    """Search a space, or continue where it stands."""
+    from rich.console import Console
+
+    from archsearch.search.display import open_display
+    from archsearch.search.request import SearchRequest, parsed_count
+    from archsearch.search.run import run_search
+    from archsearch.search.summary import print_summary
+
+    request = SearchRequest.checked(
+        space=space,
+        data=data,
+        data_dir=data_dir,
+        train_size=train_size,
+        image_size=image_size,
+        trials=trials,
+        time_budget_seconds=parsed_duration("--time-budget", time_budget),
+        concurrency=concurrency,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        max_epochs=max_epochs,
+        max_params=parsed_count("--max-params", max_params),
+        max_macs=max_macs if max_macs == "default" else parsed_count("--max-macs", max_macs),
+        random_share=random_share,
+        seed=seed,
+        name=name,
+        runs_dir=runs_dir,
+        database=database,
+        tracking_uri=tracking_uri,
+        address=address,
+    )
+    with open_display("json" if json else "quiet" if quiet else "auto") as display:
+        result = run_search(request, display)
+    if not json:
+        print_summary(result, request, Console())
+    sys.exit(result.exit_code)
+
+
+if __name__ == "__main__":
+    run(app)

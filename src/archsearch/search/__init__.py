@@ -1,0 +1,1 @@
+"""Searches: what is drawn and trained, on Ray; Optuna proposes, the record remembers."""

@@ -1,0 +1,68 @@
+"""What travels to a worker and what comes back: plain data, no Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from archsearch.data import PreparedData
+from archsearch.record.trial import Outcome
+from archsearch.schema import Frozen
+from archsearch.spaces.trial import TrialConfig
+from archsearch.training.result import EpochResult
+
+
+class Assignment(Frozen):
+    """One attempt at one trial."""
+
+    number: int = Field(ge=0)
+    attempt: int = Field(ge=1)
+    issued_attempts: tuple[int, ...]
+    """All attempts so far, this one included: only their checkpoints are trusted."""
+    config: TrialConfig
+    data: PreparedData
+    folder: Path
+    """Absolute folder of the trial's checkpoints and log, reachable from every worker."""
+    num_threads: int = Field(ge=1)
+    num_gpus: float = Field(ge=0)
+
+
+class EpochReport(Frozen):
+    """An epoch is finished: its checkpoint is published."""
+
+    kind: Literal["epoch"] = "epoch"
+    number: int
+    attempt: int
+    result: EpochResult
+    checkpoint: str
+    checksum: str
+    """Hexadecimal SHA-256 of the checkpoint's payload."""
+    warnings: tuple[str, ...] = ()
+
+
+class EndReport(Frozen):
+    """A trial has ended by itself, other than by its last epoch."""
+
+    kind: Literal["end"] = "end"
+    number: int
+    attempt: int
+    outcome: Outcome
+    reason: str
+    result: EpochResult | None = None
+    """The epoch in which it diverged; it has no checkpoint."""
+    warnings: tuple[str, ...] = ()
+
+
+class TroubleReport(Frozen):
+    """The worker's machine is not fit (no space, data gone): the search cannot go on like this."""
+
+    kind: Literal["trouble"] = "trouble"
+    number: int
+    attempt: int
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+
+Report = Annotated[EpochReport | EndReport | TroubleReport, Field(discriminator="kind")]

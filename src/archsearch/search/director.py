@@ -1,0 +1,382 @@
+"""Decides what is trained and what goes on: the whole search but for where trials run.
+
+Ray's searcher and scheduler only pass on what the director says; a loop in one process can do
+the same (`run_in_process` in `inline.py`), and so can a simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from archsearch.data import PreparedData
+from archsearch.errors import UnfitError
+from archsearch.halving.arms import is_protected
+from archsearch.halving.decision import Decision
+from archsearch.halving.rung_table import Ruling, RungTable
+from archsearch.record.database import now_ms
+from archsearch.record.paths import SearchPaths
+from archsearch.record.trial import EpochRecord, TrialRecord
+from archsearch.record.writer import Ending, Writer
+from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
+from archsearch.search.draws import Draws, ExhaustedError
+from archsearch.search.events import (
+    EpochFinished,
+    Listener,
+    Said,
+    TrialStarted,
+    Warned,
+    trial_ended,
+)
+from archsearch.search.study import Study
+from archsearch.spaces.trial import TrialConfig
+from archsearch.training.checkpoint_file import newest_valid
+from archsearch.training.result import EpochResult
+
+MAX_LOST_ATTEMPTS = 5
+"""Attempts of one trial that may be lost with their workers before it is given up."""
+
+
+class Pause(Enum):
+    """Why there is no assignment now."""
+
+    WAIT = "all slots are taken"
+    DONE = "nothing is left to start"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a trial may use: whole threads, and GPUs or a fraction of one."""
+
+    num_threads: int = 1
+    num_gpus: float = 0.0
+
+
+class Director:
+    """Keeps record, sampler and rungs in step, one event at a time; not for several threads."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        paths: SearchPaths,
+        draws: Draws,
+        study: Study,
+        rungs: RungTable,
+        data: PreparedData,
+        num_trials: int,
+        slot: Slot,
+        listener: Listener,
+    ) -> None:
+        self._writer = writer
+        self._paths = paths
+        self._draws = draws
+        self._study = study
+        self._rungs = rungs
+        self._data = data
+        self._num_trials = num_trials
+        self._slot = slot
+        self._tell = listener
+        self._trials: dict[int, TrialRecord] = {}
+        self._waiting: list[int] = []
+        self._running: set[int] = set()
+        self._draining: str | None = None
+        self._exhausted: str | None = None
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All trials so far, by number."""
+        return list(self._trials.values())
+
+    @property
+    def num_running(self) -> int:
+        """Trials that a worker has now."""
+        return len(self._running)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something of what was asked for is left to do."""
+        to_start = len(self._trials) < self._num_trials and self._exhausted is None
+        return to_start or any(not trial.is_finished for trial in self._trials.values())
+
+    @property
+    def draining(self) -> str | None:
+        """Why running trials end with their next epoch, unfinished; None while they go on."""
+        return self._draining
+
+    def drain(self, reason: str) -> None:
+        """Start nothing more; let each running trial finish its epoch."""
+        self._draining = self._draining or reason
+
+    def restore(self, trials: Sequence[TrialRecord]) -> None:
+        """Take over what is recorded, then what workers published and nobody recorded.
+
+        Rungs are filled in the order in which epochs were recorded. Trials without an outcome
+        wait to be issued again.
+        """
+        self._trials = {trial.number: trial for trial in trials}
+        recorded = [(epoch, trial) for trial in trials for epoch in trial.epochs]
+        for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
+            if epoch.val_accuracy is not None:
+                self._rungs.report(
+                    trial.number, epoch.epoch, epoch.val_accuracy, protected=_protected(trial)
+                )
+        for trial in list(self._trials.values()):
+            if not trial.is_finished:
+                self._adopt_published(trial)
+        unfinished = [t for t in self._trials.values() if not t.is_finished]
+        for trial in unfinished:
+            if any(ended is None for ended in trial.attempts.values()):
+                reason = "its driver ended"
+                self._writer.end_attempts(trial.number, "interrupted", reason)
+                self._trials[trial.number] = _attempts_ended(trial, "interrupted")
+        self._waiting = [trial.number for trial in unfinished]
+
+    def _adopt_published(self, trial: TrialRecord) -> None:
+        """Record the epochs whose checkpoints are there although their driver was killed."""
+        folder = self._paths.trial(trial.number).checkpoints
+        digest = TrialConfig.model_validate(trial.config).seeded_digest
+        recovery = newest_valid(folder, trial.attempts, digest)
+        for skipped in recovery.skipped:
+            self._tell(Warned(f"trial {trial.number}: {skipped}; the one before it is used"))
+        if recovery.checkpoint is None:
+            return
+        header = recovery.checkpoint.header
+        for result in header.history:
+            current = self._trials[trial.number]
+            if result.epoch > len(current.epochs) and not current.is_finished:
+                is_newest = result.epoch == header.epoch
+                self._record_epoch(
+                    current,
+                    result,
+                    attempt=header.attempt,
+                    checkpoint=recovery.checkpoint.path.name if is_newest else None,
+                    checksum=header.payload_sha256 if is_newest else None,
+                )
+
+    def next_assignment(self, num_slots: int) -> Assignment | Pause:
+        """What the next free worker does.
+
+        Raises:
+            UnfitError: No variant is feasible.
+        """
+        if self._draining is not None:
+            return Pause.DONE
+        if len(self._running) >= num_slots:
+            return Pause.WAIT
+        if self._waiting:
+            return self._issue_again(self._waiting.pop(0))
+        if len(self._trials) >= self._num_trials or self._exhausted is not None:
+            # A trial that is still running may come back as lost.
+            return Pause.WAIT if self._running else Pause.DONE
+        try:
+            return self._issue_new(len(self._trials))
+        except ExhaustedError as error:
+            self._exhausted = str(error)
+            self._tell(Said(f"the search ends early: {error}"))
+            return self.next_assignment(num_slots)
+
+    def _issue_new(self, number: int) -> Assignment:
+        draw = self._draws.next(number)
+        trial = TrialRecord(
+            number=number,
+            family=draw.config.architecture.family,
+            name=draw.config.name,
+            arm=draw.arm,
+            params=draw.params,
+            config=draw.config.model_dump(mode="json"),
+            config_digest=draw.config.digest,
+            complexity=draw.complexity,
+            outcome=None,
+            reason=None,
+            rung_epochs=None,
+            shadow_rung_epochs=None,
+            created_ms=now_ms(),
+            finished_ms=None,
+            attempts={1: None},
+        )
+        self._writer.add_trial(trial)
+        self._trials[number] = trial
+        return self._assignment(trial, 1)
+
+    def _issue_again(self, number: int) -> Assignment:
+        trial = self._trials[number]
+        attempt = max(trial.attempts) + 1
+        self._writer.add_attempt(number, attempt)
+        trial.attempts[attempt] = None
+        return self._assignment(trial, attempt)
+
+    def _assignment(self, trial: TrialRecord, attempt: int) -> Assignment:
+        self._running.add(trial.number)
+        self._tell(
+            TrialStarted(trial.number, attempt, trial.name, trial.family, trial.arm, trial.params)
+        )
+        return Assignment(
+            number=trial.number,
+            attempt=attempt,
+            issued_attempts=tuple(trial.attempts),
+            config=TrialConfig.model_validate(trial.config),
+            data=self._data,
+            folder=self._paths.trial(trial.number).root.absolute(),
+            num_threads=self._slot.num_threads,
+            num_gpus=self._slot.num_gpus,
+        )
+
+    def on_report(self, report: Report) -> Decision:
+        """A worker has finished an epoch, or a trial has ended by itself.
+
+        Raises:
+            UnfitError: The worker's machine cannot go on; the trial stays to be continued.
+        """
+        trial = self._trials[report.number]
+        for text in report.warnings:
+            self._tell(Warned(f"trial {report.number}: {text}"))
+        if trial.is_finished or report.attempt != max(trial.attempts):
+            return Decision.STOP
+        if isinstance(report, TroubleReport):
+            raise UnfitError(f"trial {report.number} cannot go on: {report.reason}")
+        if isinstance(report, EndReport):
+            self._end(trial, Ending(report.outcome, report.reason), report.result)
+            return Decision.STOP
+        return self._on_epoch(trial, report)
+
+    def _on_epoch(self, trial: TrialRecord, report: EpochReport) -> Decision:
+        # A repeated epoch (its checkpoint was damaged) is recorded already, ruling and all.
+        if report.result.epoch > len(trial.epochs):
+            self._record_epoch(
+                trial,
+                report.result,
+                attempt=report.attempt,
+                checkpoint=report.checkpoint,
+                checksum=report.checksum,
+            )
+        if self._trials[trial.number].is_finished:
+            return Decision.STOP
+        return Decision.STOP if self._draining is not None else Decision.CONTINUE
+
+    def _record_epoch(
+        self,
+        trial: TrialRecord,
+        result: EpochResult,
+        *,
+        attempt: int,
+        checkpoint: str | None,
+        checksum: str | None,
+    ) -> None:
+        """Record an epoch with what follows from it, in one transaction."""
+        epoch = EpochRecord(
+            epoch=result.epoch,
+            attempt=attempt,
+            val_accuracy=_finite(result.val_accuracy),
+            result=result_json(result),
+            checkpoint=checkpoint,
+            checksum=checksum,
+            created_ms=now_ms(),
+        )
+        ruling = self._rungs.report(
+            trial.number, result.epoch, result.val_accuracy, protected=_protected(trial)
+        )
+        shadow = result.epoch if ruling.shadow_stop else None
+        ending = _ending(result, ruling, TrialConfig.model_validate(trial.config).max_epochs)
+        self._writer.add_epoch(trial.number, epoch, shadow_rung_epochs=shadow, ending=ending)
+        updated = replace(
+            trial,
+            epochs=[*trial.epochs, epoch],
+            shadow_rung_epochs=trial.shadow_rung_epochs or shadow,
+        )
+        self._tell(
+            EpochFinished(
+                trial.number, epoch.epoch, trial.config["max_epochs"], epoch.val_accuracy
+            )
+        )
+        self._changed(updated, ending)
+
+    def _end(self, trial: TrialRecord, ending: Ending, result: EpochResult | None) -> None:
+        """A trial ends outside the rungs; a diverged epoch is kept as its last one."""
+        if result is not None and result.epoch > len(trial.epochs):
+            self._record_epoch(
+                trial, result, attempt=max(trial.attempts), checkpoint=None, checksum=None
+            )
+            return
+        self._writer.end_trial(trial.number, ending)
+        self._changed(trial, ending)
+
+    def _changed(self, trial: TrialRecord, ending: Ending | None) -> None:
+        """Keep the new state; tell the sampler and the listener of an outcome."""
+        if ending is not None:
+            trial = replace(
+                trial,
+                outcome=ending.outcome,
+                reason=ending.reason,
+                rung_epochs=ending.rung_epochs,
+                finished_ms=now_ms(),
+                attempts={n: ended or "finished" for n, ended in trial.attempts.items()},
+            )
+        self._trials[trial.number] = trial
+        self._study.tell(trial)
+        if ending is not None:
+            self._tell(trial_ended(trial))
+
+    def on_released(self, number: int) -> None:
+        """The worker of a trial is free again: it ended, or it was let go while draining."""
+        self._running.discard(number)
+
+    def on_lost(self, number: int, reason: str) -> None:
+        """A worker is gone with its trial, which is issued again from its last checkpoint.
+
+        That is not held against the variant: the loss is counted apart, and only after
+        `MAX_LOST_ATTEMPTS` losses is the trial given up.
+        """
+        self._running.discard(number)
+        trial = self._trials[number]
+        if trial.is_finished:
+            return
+        self._writer.end_attempts(number, "lost", reason)
+        trial = _attempts_ended(trial, "lost")
+        self._trials[number] = trial
+        self._adopt_published(trial)
+        trial = self._trials[number]
+        if trial.is_finished:
+            return
+        losses = sum(ended == "lost" for ended in trial.attempts.values())
+        if losses >= MAX_LOST_ATTEMPTS:
+            text = f"its worker was lost {losses} times; the last time: {reason}"
+            self._end(trial, Ending("failed", text), None)
+            return
+        self._tell(Warned(f"trial {number} lost its worker ({reason}); it continues on another"))
+        self._waiting.append(number)
+
+
+def result_json(result: EpochResult) -> dict[str, Any]:
+    """The result as JSON, with null for what is not finite."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in result.model_dump().items()
+    }
+
+
+def _ending(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | None:
+    """How the trial ends with this epoch, if it does."""
+    if result.diverged or not math.isfinite(result.val_accuracy):
+        return Ending("diverged", result.reason or ruling.reason or "its accuracy is no number")
+    if result.epoch >= max_epochs:
+        return Ending("completed", f"trained for all {max_epochs} epochs")
+    if ruling.decision is Decision.STOP:
+        return Ending("stopped", ruling.reason or "", ruling.rung)
+    return None
+
+
+def _protected(trial: TrialRecord) -> bool:
+    """Whether early stopping leaves this trial alone."""
+    return trial.arm == "baseline" or is_protected(trial.arm)  # type: ignore[arg-type]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _attempts_ended(trial: TrialRecord, how: str) -> TrialRecord:
+    return replace(trial, attempts={n: ended or how for n, ended in trial.attempts.items()})

@@ -1,0 +1,100 @@
+"""What a search tells whoever watches it: one small typed event after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from archsearch.record.trial import TrialRecord
+
+
+@dataclass(frozen=True)
+class Said:
+    """One line that a person should read."""
+
+    kind: ClassVar[str] = "said"
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """One line that a person should not miss."""
+
+    kind: ClassVar[str] = "warned"
+    text: str
+
+
+@dataclass(frozen=True)
+class SearchStarted:
+    """Workers are there; trials begin or continue."""
+
+    kind: ClassVar[str] = "search_started"
+    name: str
+    num_trials: int
+    num_slots: int
+    devices: str
+    ended: tuple[TrialEnded, ...]
+    """Trials that had ended before, when a search is continued."""
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """An attempt at a trial was given to a worker."""
+
+    kind: ClassVar[str] = "trial_started"
+    number: int
+    attempt: int
+    name: str
+    family: str
+    arm: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """An epoch was recorded."""
+
+    kind: ClassVar[str] = "epoch_finished"
+    number: int
+    epoch: int
+    max_epochs: int
+    val_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial has its outcome."""
+
+    kind: ClassVar[str] = "trial_ended"
+    number: int
+    name: str
+    family: str
+    outcome: str
+    reason: str
+    epochs: int
+    val_accuracy: float | None
+
+
+Event = Said | Warned | SearchStarted | TrialStarted | EpochFinished | TrialEnded
+Listener = Callable[[Event], None]
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """The event as one JSON object, its kind first."""
+    return {"event": event.kind, **asdict(event)}
+
+
+def trial_ended(trial: TrialRecord) -> TrialEnded:
+    """The event of a trial that has just been given its outcome."""
+    assert trial.outcome is not None
+    assert trial.reason is not None
+    return TrialEnded(
+        trial.number,
+        trial.name,
+        trial.family,
+        trial.outcome,
+        trial.reason,
+        len(trial.epochs),
+        trial.val_accuracy,
+    )

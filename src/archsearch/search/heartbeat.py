@@ -1,0 +1,63 @@
+"""Keeps a search's lease while it runs, and watches its time budget."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from archsearch.errors import ArchsearchError
+from archsearch.record.lease import HEARTBEAT_SECONDS
+from archsearch.record.writer import Writer
+
+
+class Heartbeat:
+    """A thread that beats once a second in a block.
+
+    Args:
+        writer: Holds the lease.
+        on_error: Called once when the lease is lost or the record cannot be written.
+    """
+
+    def __init__(self, writer: Writer, on_error: Callable[[ArchsearchError], None]) -> None:
+        self._writer = writer
+        self._on_error = on_error
+        self._watch: Callable[[], None] = lambda: None
+        self._ended = threading.Event()
+        self._started = self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> float:
+        """How long the block has lasted."""
+        return time.monotonic() - self._started
+
+    def watch(self, action: Callable[[], None]) -> None:
+        """Call `action` with every beat from now on."""
+        self._watch = action
+
+    def _run(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            if not self._beat():
+                return
+        self._beat()
+
+    def _beat(self) -> bool:
+        now = time.monotonic()
+        try:
+            self._writer.beat(now - self._last)
+        except ArchsearchError as error:
+            self._on_error(error)
+            return False
+        self._last = now
+        self._watch()
+        return True

@@ -1,0 +1,77 @@
+"""Signals as a search understands them: once means finish the epochs, twice means now."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+from archsearch.errors import ArchsearchError
+
+
+class InterruptedSearchError(ArchsearchError):
+    """A signal came while there was nothing yet (or no more) to finish."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("interrupted; the same command continues the search")
+        self.exit_code = exit_code
+
+
+class Interruption:
+    """Catches SIGINT and SIGTERM in a block, and puts the former handlers back.
+
+    The first SIGINT drains: running trials finish their epoch. A second one, or SIGTERM, stops
+    at once. While no search is attached, a signal raises `InterruptedSearchError`.
+
+    Attributes:
+        exit_code: 130 or 143 after a signal, else None.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self._is_urgent = False
+        self._drain: Callable[[], None] | None = None
+        self._stop: Callable[[], None] | None = None
+        self._former: dict[int, Any] = {}
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the user or the system wants the process gone now."""
+        return self._is_urgent
+
+    def __enter__(self) -> Self:
+        self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Take the signals; again after a library has taken them for itself."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # a notebook's thread: signals are not ours there
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former = signal.signal(number, self._on_signal)
+            self._former.setdefault(number, former)
+
+    def attach(self, drain: Callable[[], None], stop: Callable[[], None]) -> None:
+        """From here on, signals end this search in an orderly way."""
+        self._drain, self._stop = drain, stop
+
+    def detach(self) -> None:
+        """The search has ended; a further signal just ends the process."""
+        self._drain = self._stop = None
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        first = self.exit_code is None
+        self.exit_code = 143 if number == signal.SIGTERM else 130
+        if self._drain is None or self._stop is None:
+            raise InterruptedSearchError(self.exit_code)
+        if number == signal.SIGINT and first:
+            self._drain()
+        else:
+            self._is_urgent = True
+            self._stop()

@@ -1,0 +1,167 @@
+"""What a user asks for, as one frozen value; and what of it a resume may not change."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from archsearch.data import PreparedData
+from archsearch.errors import UsageError
+from archsearch.record.paths import checked_name
+from archsearch.schema import Frozen, InputSpec, digest_of
+from archsearch.search.preflight import Preflight
+from archsearch.spaces.limits import Constraints
+from archsearch.spaces.space import SearchSpace
+from archsearch.tracking.redaction import redact
+
+MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 100_000
+"""Default cap on a processor alone, a pixel of the input: 6.4 million at 8×8, 78 at 28×28."""
+
+
+class SearchRequest(Frozen):
+    """A search as its user asks for it.
+
+    Everything here but `space`, `data`, `train_size`, `image_size`, `seed`, `max_epochs` and the
+    folders may differ when a search is continued.
+    """
+
+    space: str
+    """A shipped space's name, or the path of a space file."""
+    data: str = "digits"
+    data_dir: Path | None = None
+    """Where the data set's own files are; None looks in the usual places, then downloads."""
+    train_size: int | None = Field(default=None, ge=1)
+    image_size: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    trials: int = Field(default=20, ge=1, le=1_000_000)
+    time_budget_seconds: float | None = Field(default=None, gt=0)
+    """Of the search in all, resumed parts included; then running epochs end and it pauses."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Trials at a time; None takes what the machine or cluster has room for."""
+    cpus_per_trial: int = Field(default=1, ge=1)
+    gpus_per_trial: float | None = Field(default=None, ge=0)
+    """GPUs or a fraction of one; None gives one where the machine has any."""
+    max_epochs: int | None = Field(default=None, ge=1)
+    max_params: int | Literal["none"] | None = None
+    max_macs: int | Literal["default", "none"] = "default"
+    """Cap on multiply-accumulates; `default` caps only where there is no accelerator."""
+    random_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of trials drawn uniformly and never stopped: what a verdict can rest on."""
+    name: str | None = None
+    runs_dir: Path = Path("runs")
+    database: str | None = None
+    tracking_uri: str | None = None
+    address: str | None = None
+    """Ray cluster to join; None starts Ray on this machine."""
+
+    @classmethod
+    def checked(cls, **fields: Any) -> Self:
+        """A request from a command line, every problem in one message.
+
+        Raises:
+            UsageError: A field is out of range.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            problems = [
+                f"--{'-'.join(map(str, e['loc'][:1])).replace('_', '-')} {e['input']}: {e['msg']}"
+                for e in error.errors()
+            ]
+            raise UsageError("; ".join(problems)) from None
+
+    def chosen_name(self, space: SearchSpace, identity: dict[str, Any]) -> str:
+        """The search's name: the user's, or one derived from what a resume may not change."""
+        if self.name is not None:
+            return checked_name(self.name)
+        return f"{space.name}-{self.data}-{digest_of(identity)[:8]}"
+
+    def command(self, **changes: object) -> str:
+        """The command line that asks for the same, with some fields changed; without secrets."""
+        words = ["python", "-m", "pipeline.search"]
+        request = self.model_copy(update=changes)
+        for name, field in type(self).model_fields.items():
+            value = getattr(request, name)
+            if field.is_required() or value != field.default:
+                option = "time-budget" if name == "time_budget_seconds" else name.replace("_", "-")
+                words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
+        return shlex.join(redact(word) for word in words)
+
+    def preflight(
+        self, space: SearchSpace, input_spec: InputSpec, *, has_accelerator: bool
+    ) -> Preflight:
+        """The caps of space and user, the default one where there is no accelerator."""
+        caps = [(space.constraints, "the space's `constraints`")]
+        if isinstance(self.max_params, int):
+            caps.append((Constraints(max_params=self.max_params), "--max-params"))
+        macs = self.max_macs
+        if macs == "default" and not has_accelerator and space.constraints.max_macs is None:
+            macs = default_mac_cap(input_spec)
+        if isinstance(macs, int):
+            caps.append((Constraints(max_macs=macs), "--max-macs NUMBER or none"))
+        return Preflight(tuple(caps))
+
+
+def parsed_count(option: str, text: str | None) -> Any:
+    """A count such as `5000000`, `5e6` or `5M`; `none` and None stay what they are.
+
+    Raises:
+        UsageError: The text is no positive whole number.
+    """
+    if text is None or text == "none":
+        return text
+    factors = {"K": 10**3, "M": 10**6, "G": 10**9}
+    factor = factors.get(text[-1:].upper(), 1)
+    try:
+        value = float(text[:-1] if factor > 1 else text) * factor
+    except ValueError:
+        value = 0.0
+    if not (1 <= value < 2**53 and value.is_integer()):
+        raise UsageError(
+            f"{option} {text!r} is no count: give a positive whole number such as 5000000, 5e6 "
+            "or 5M, or none"
+        )
+    return int(value)
+
+
+def default_mac_cap(input_spec: InputSpec) -> int:
+    """Multiply-accumulates a variant may have where no accelerator is."""
+    return MACS_PER_PIXEL_WITHOUT_ACCELERATOR * input_spec.image_size**2
+
+
+def identity_of(request: SearchRequest, space: SearchSpace, data: PreparedData) -> dict[str, Any]:
+    """What a resume may not change."""
+    return {
+        "space": space.digest,
+        "data": data.digest,
+        "split": data.split_digest,
+        "train_size": request.train_size,
+        "seed": request.seed,
+        "max_epochs": request.max_epochs or space.fidelity.max_epochs,
+        "objective": space.objective,
+    }
+
+
+def check_identity(name: str, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse to continue a search as another one.
+
+    Raises:
+        UsageError: They differ; the sentence says in what.
+    """
+    differences = [
+        f"{key} was {_short(recorded.get(key))}, now {_short(asked[key])}"
+        for key in asked
+        if recorded.get(key) != asked[key]
+    ]
+    if differences:
+        raise UsageError(
+            f"the search {name!r} exists and is another one: {'; '.join(differences)}. "
+            "Continue it with what it had, or choose another --name"
+        )
+
+
+def _short(value: object) -> str:
+    return value[:12] if isinstance(value, str) else str(value)

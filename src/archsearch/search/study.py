@@ -1,0 +1,172 @@
+"""The Optuna study that is asked: in memory, made from the record, thrown away at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FixedTrial, TrialState, create_trial
+
+from archsearch.record.trial import Refusal, TrialRecord
+from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.suggest import Suggester, UniformSuggester
+
+NUM_STARTUP_TRIALS = 10
+"""Accepted trials before TPE has enough to model; draws until then are random."""
+
+_VIOLATED = {"feasible": 1.0}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the sampler is told of a trial.
+
+    `stopped` trials carry their epochs up to the rung; what diverged or ran out of memory
+    violates a constraint, for TPE ranks pruned trials by how far they came.
+    """
+
+    state: TrialState
+    values: dict[int, float]
+    feasible: bool = True
+
+
+def told(trial: TrialRecord) -> Told:
+    """What the sampler is told of a trial in its present condition.
+
+    A shadow stop counts from its rung on, whatever came after: the sampler sees what it would
+    have seen without the protected arms.
+    """
+    reached = {e.epoch: e.val_accuracy for e in trial.epochs if e.val_accuracy is not None}
+    if trial.shadow_rung_epochs is not None:
+        rung = trial.shadow_rung_epochs
+        return Told(TrialState.PRUNED, {e: v for e, v in reached.items() if e <= rung})
+    match trial.outcome:
+        case None:
+            return Told(TrialState.RUNNING, {})
+        case "completed":
+            return Told(TrialState.COMPLETE, reached)
+        case "stopped":
+            return Told(TrialState.PRUNED, reached)
+        case "failed":
+            return Told(TrialState.FAIL, {})
+        case "diverged" | "out_of_memory" | "infeasible":
+            return Told(TrialState.PRUNED, reached, feasible=False)
+
+
+class Study:
+    """Asks TPE for parameters, and tells it how trials went.
+
+    Each ask uses a sampler seeded from (search seed, trial number, draw), and the study holds
+    its trials in the order of their numbers with the refused draws between them; so a study
+    made from the record proposes what the one that made the record would have proposed.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space = space
+        self._seed = seed
+        self._study = optuna.create_study(direction="maximize")
+        self._trials: dict[int, optuna.trial.Trial] = {}
+        self._num_accepted = 0
+
+    def restore(self, trials: Sequence[TrialRecord], refusals: Sequence[Refusal]) -> None:
+        """Take over what is recorded, as far as it fits the space of today."""
+        waiting = list(refusals)
+        for trial in sorted(trials, key=lambda t: t.number):
+            while waiting and waiting[0].before_number <= trial.number:
+                self._restore_refusal(waiting.pop(0))
+            self.accept(trial.number, trial.params)
+            self.tell(trial)
+        for refusal in waiting:
+            self._restore_refusal(refusal)
+
+    def _restore_refusal(self, refusal: Refusal) -> None:
+        if refusal.arm == "sampler" and self._space.fits(refusal.params):
+            self._refuse(self._add(refusal.params), refusal.kind)
+
+    def propose(self, number: int, draw: int) -> dict[str, Any]:
+        """The sampler's parameters for trial `number`; `draw` counts the refused ones before.
+
+        The proposal is open until `accept` or `refuse` is called with it.
+        """
+        self._study.sampler = self._sampler(number, draw)
+        self._open = self._study.ask()
+        return self._space.suggest(_suggester(self._open)).params
+
+    def propose_uniformly(self, number: int, draw: int, family: str) -> dict[str, Any]:
+        """Parameters drawn uniformly within a family, without a look at any result."""
+        generator = random.Random(seed_of(self._seed, "random", number, draw))
+        return self._space.suggest(UniformSuggester(generator), family=family).params
+
+    def accept(self, number: int, params: dict[str, Any], *, proposed: bool = False) -> None:
+        """Trial `number` runs with these parameters; `proposed` if they are the open proposal."""
+        self._num_accepted += 1
+        if proposed:
+            self._trials[number] = self._open
+        elif self._space.fits(params):
+            self._trials[number] = self._add(params)
+
+    def refuse(self, kind: str) -> None:
+        """The open proposal takes no number."""
+        self._refuse(self._open, kind)
+
+    def tell(self, trial: TrialRecord) -> None:
+        """Tell the sampler, once, how a trial stands; nothing to do while it simply runs."""
+        outcome = told(trial)
+        if outcome.state is TrialState.RUNNING or trial.number not in self._trials:
+            return
+        asked = self._trials.pop(trial.number)
+        for epoch, value in outcome.values.items():
+            asked.report(value, epoch)
+        if not outcome.feasible:
+            for key, value in _VIOLATED.items():
+                asked.set_constraint(key, value)
+        final = trial.val_accuracy if outcome.state is TrialState.COMPLETE else None
+        self._study.tell(asked, final, state=outcome.state)
+
+    def _add(self, params: dict[str, Any]) -> optuna.trial.Trial:
+        """A running trial with given parameters, in the distributions of the space of today."""
+        fixed = FixedTrial(params)
+        self._space.suggest(_suggester(fixed))
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params={k: params[k] for k in fixed.distributions},
+                distributions=fixed.distributions,
+            )
+        )
+        newest = self._study.get_trials(deepcopy=False)[-1]
+        return optuna.trial.Trial(self._study, newest._trial_id)
+
+    def _refuse(self, asked: optuna.trial.Trial, kind: str) -> None:
+        if kind == "duplicate":
+            # Its region is neither bad nor good: the trial that it repeats has told that.
+            self._study.tell(asked, state=TrialState.FAIL)
+            return
+        for key, value in _VIOLATED.items():
+            asked.set_constraint(key, value)
+        self._study.tell(asked, state=TrialState.PRUNED)
+
+    def _sampler(self, number: int, draw: int) -> BaseSampler:
+        seed = seed_of(self._seed, "sampler", number, draw)
+        if self._num_accepted < NUM_STARTUP_TRIALS:
+            return RandomSampler(seed=seed)
+        return TPESampler(
+            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
+        )
+
+
+def _suggester(trial: optuna.trial.BaseTrial) -> Suggester:
+    """Optuna's overloads of `suggest_categorical` hide that it takes every mix of choices."""
+    return cast("Suggester", trial)
+
+
+def seed_of(*parts: object) -> int:
+    """A 32-bit seed for a purpose, independent of every other purpose's."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

@@ -1,0 +1,97 @@
+"""What a search's command prints at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from archsearch.record.trial import TrialRecord
+from archsearch.search.display import shown_accuracy, shown_params, shown_seconds
+from archsearch.search.request import SearchRequest
+from archsearch.search.result import SearchResult
+
+_ROWS = 10
+
+
+def print_summary(result: SearchResult, request: SearchRequest, console: Console) -> None:
+    """The leaderboard, the best of each family, where everything is, and what comes next."""
+    outcomes = Counter(trial.outcome or "unfinished" for trial in result.trials)
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    num_epochs = sum(len(trial.epochs) for trial in result.trials)
+
+    def line(text: str = "") -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    line()
+    line(
+        f"{result.name}: {result.ending}; {len(result.trials)} trials ({counted}), "
+        f"{num_epochs} epochs in {shown_seconds(result.seconds)}"
+        + (f"; {result.num_refused} draws refused before launch" if result.num_refused else "")
+    )
+    if result.leaderboard:
+        line()
+        line("Leaderboard: fully trained, by accuracy on validation images")
+        console.print(_leaderboard(result.leaderboard[:_ROWS]))
+        line()
+        line("Best of each family:")
+        for family, trial in result.best_of_family.items():
+            line(
+                f"  {family:10} {trial.name} (trial {trial.number}) "
+                f"{shown_accuracy(trial.val_accuracy)}"
+            )
+    else:
+        line("No trial was trained fully, so there is no best one.")
+        for trial in [t for t in result.trials if t.outcome not in (None, "stopped")][:5]:
+            line(f"  trial {trial.number} {trial.name}: {trial.outcome}: {trial.reason}")
+    line()
+    line("Where everything is:")
+    line(f"  record       {result.paths.database}")
+    line(f"  checkpoints  {result.paths.trials}/NNNN/, each with its worker.log")
+    line(f"  tracking     {result.tracking}")
+    if result.worker_logs:
+        line(f"  Ray's logs   {result.worker_logs}/logs")
+    line()
+    line("Next:")
+    for what, command in _next_commands(result, request):
+        line(f"  {what:12} {command}")
+
+
+def _leaderboard(trials: list[TrialRecord]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("#", "trial", "variant", "accuracy", "params", "MACs", "arm", "parameters"):
+        left = title in ("variant", "arm", "parameters")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
+    for place, trial in enumerate(trials, start=1):
+        table.add_row(
+            str(place),
+            str(trial.number),
+            trial.name,
+            shown_accuracy(trial.val_accuracy),
+            f"{trial.complexity['params']:,}",
+            f"{trial.complexity['macs']:,}",
+            trial.arm,
+            shown_params({k: v for k, v in trial.params.items() if k.startswith("training/")}),
+        )
+    return table
+
+
+def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[str, str]]:
+    """Commands that work when pasted, for what people do next."""
+    folder = "" if request.runs_dir == Path("runs") else f" --runs-dir {request.runs_dir}"
+    database = "" if request.database is None else " --database URL"
+    commands = []
+    if result.finished:
+        more = request.command(trials=len(result.trials) + 20)
+        commands.append(("go on", more))
+    else:
+        commands.append(("resume", request.command()))
+    commands.append(("look", f"python -m pipeline.status {result.name}{folder}{database}"))
+    commands.append(("browse", f"python -m pipeline.ui{folder}"))
+    if result.leaderboard:
+        commands.append(("promote", f"python -m pipeline.promote {result.name}{folder}{database}"))
+    if result.undelivered:
+        commands.append(("track", f"python -m pipeline.track {result.name}{folder}{database}"))
+    return commands

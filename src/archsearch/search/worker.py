@@ -1,0 +1,166 @@
+"""What a worker does with an assignment: train, publish, report. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from archsearch.data import PreparedData, ResidentData, load_resident
+from archsearch.errors import UnfitError, UsageError
+from archsearch.record.paths import TrialPaths
+from archsearch.record.trial import Outcome
+from archsearch.search.assignment import (
+    Assignment,
+    EndReport,
+    EpochReport,
+    Report,
+    TroubleReport,
+)
+from archsearch.training.checkpoint_file import (
+    CheckpointHeader,
+    checkpoint_name,
+    newest_valid,
+    prune,
+    write_checkpoint,
+)
+from archsearch.training.loop import Training
+from archsearch.training.memory import OutOfMemoryDuringTrainingError
+from archsearch.training.result import EpochResult
+
+logger = logging.getLogger(__name__)
+
+
+def work(assignment: Assignment) -> Generator[Report, None, None]:
+    """Train a trial from where it stands; one report an epoch, each after its checkpoint.
+
+    Never raises: what goes wrong with the variant becomes its outcome, what goes wrong with the
+    machine becomes trouble that the driver decides about.
+    """
+    paths = TrialPaths(assignment.folder)
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True)
+        with _log_to(paths.log):
+            logger.info("attempt %d at %s", assignment.attempt, assignment.config.name)
+            yield from _reports(assignment, paths)
+    except (OSError, UnfitError) as error:
+        reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
+        yield TroubleReport(
+            number=assignment.number, attempt=assignment.attempt, reason=str(reason)
+        )
+
+
+def _reports(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
+    def end(outcome: Outcome, reason: str) -> EndReport:
+        logger.info("%s: %s", outcome, reason)
+        return EndReport(
+            number=assignment.number, attempt=assignment.attempt, outcome=outcome, reason=reason
+        )
+
+    try:
+        yield from _epochs(assignment, paths)
+    except OutOfMemoryDuringTrainingError as error:
+        yield end("out_of_memory", str(error))
+    except (OSError, UnfitError):
+        raise
+    except UsageError as error:
+        yield end("infeasible", str(error))
+    except Exception as error:
+        logger.exception("the trial failed")
+        yield end("failed", f"{type(error).__name__}: {error}")
+
+
+def _epochs(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
+    torch.set_num_threads(assignment.num_threads)
+    device = "cuda" if assignment.num_gpus and torch.cuda.is_available() else "cpu"
+    training = Training(
+        assignment.config, assignment.data, _resident(assignment.data), device=device
+    )
+    digest = assignment.config.seeded_digest
+    history: tuple[EpochResult, ...] = ()
+    recovery = newest_valid(paths.checkpoints, assignment.issued_attempts, digest)
+    warnings = recovery.skipped
+    if recovery.checkpoint is not None:
+        training.load_state_bytes(recovery.checkpoint.payload())
+        history = recovery.checkpoint.header.history
+    epochs = training.epochs()
+    while training.finished_epochs < assignment.config.max_epochs:
+        with paths.started(assignment.attempt).open("a") as started:
+            started.write(f"{training.finished_epochs + 1}\n")
+        result = next(epochs)
+        if result.diverged:
+            yield EndReport(
+                number=assignment.number,
+                attempt=assignment.attempt,
+                outcome="diverged",
+                reason=result.reason or "",
+                result=result,
+                warnings=warnings,
+            )
+            return
+        history = (*history, result)
+        yield _published(assignment, paths, training, digest, history, warnings)
+        warnings = ()
+
+
+def _published(
+    assignment: Assignment,
+    paths: TrialPaths,
+    training: Training,
+    digest: str,
+    history: tuple[EpochResult, ...],
+    warnings: tuple[str, ...],
+) -> EpochReport:
+    """Publish the epoch's checkpoint: from here on, the epoch is finished."""
+    result = history[-1]
+    path = paths.checkpoints / checkpoint_name(result.epoch, assignment.attempt)
+    header = write_checkpoint(
+        path,
+        CheckpointHeader(
+            epoch=result.epoch,
+            attempt=assignment.attempt,
+            config_digest=digest,
+            history=history,
+        ),
+        training.state_bytes(),
+    )
+    prune(paths.checkpoints, assignment.attempt)
+    logger.info(
+        "epoch %d: accuracy %.4f in %.2f s",
+        result.epoch,
+        result.val_accuracy,
+        result.train_seconds + result.val_seconds,
+    )
+    return EpochReport(
+        number=assignment.number,
+        attempt=assignment.attempt,
+        result=result,
+        checkpoint=path.name,
+        checksum=header.payload_sha256,
+        warnings=warnings,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _resident(data: PreparedData) -> ResidentData:
+    """The data of the search; stays from one trial to the next on a warm worker."""
+    return load_resident(data)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Let this package's log records of the block go to a file."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    package = logging.getLogger("archsearch")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        handler.close()
