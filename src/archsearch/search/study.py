@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 
@@ -156,9 +158,13 @@ class Study:
         seed = seed_of(self._seed, "sampler", number, draw)
         if self._num_accepted < NUM_STARTUP_TRIALS:
             return RandomSampler(seed=seed)
-        return TPESampler(
-            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
-        )
+        with warnings.catch_warnings():
+            # `group` is marked experimental; without it a family's own parameters are drawn
+            # independently of each other.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return TPESampler(
+                seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
+            )
 
 
 def _suggester(trial: optuna.trial.BaseTrial) -> Suggester:
