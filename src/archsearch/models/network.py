@@ -1,0 +1,65 @@
+"""Networks from plans: stem → stages → head, with the papers' initialisation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from archsearch.models.blocks import Head, ResidualBlock, Stem
+from archsearch.models.dense_blocks import DenseStage
+from archsearch.models.plan import DensePlan, ResidualPlan
+
+
+class Network(nn.Module):
+    """A network of any family.
+
+    Attributes:
+        stem: Image to the first stage's input.
+        stages: One module a stage; a residual stage is a sequence of blocks.
+        head: Last feature maps to logits.
+    """
+
+    def __init__(self, stem: Stem, stages: list[nn.Module], head: Head) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.Sequential(*stages)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) → logits (N, num_classes)."""
+        logits: Tensor = self.head(self.stages(self.stem(x)))
+        return logits
+
+
+def build_residual(plan: ResidualPlan, in_channels: int, num_classes: int) -> Network:
+    """The residual network of a plan, initialised by `initialise`."""
+    stages: list[nn.Module] = [
+        nn.Sequential(*(ResidualBlock(block) for block in stage)) for stage in plan.stages
+    ]
+    head = Head(plan.out_channels, num_classes, activated=plan.final_activation)
+    return initialise(Network(Stem(in_channels, plan.stem), stages, head))
+
+
+def build_dense(plan: DensePlan, in_channels: int, num_classes: int) -> Network:
+    """The DenseNet of a plan, initialised by `initialise`."""
+    stages: list[nn.Module] = [DenseStage(plan, block) for block in plan.blocks]
+    head = Head(plan.out_channels, num_classes, activated=True)
+    return initialise(Network(Stem(in_channels, plan.stem), stages, head))
+
+
+def initialise(network: Network) -> Network:
+    """Weights as all four papers have them, from torch's global generator.
+
+    Convolutions are normal with variance 2 / fan-out (He et al., arXiv:1502.01852, equation 14);
+    BatchNorm starts as the identity; the classifier has torch's default weights and no bias.
+    """
+    if next(network.parameters()).is_meta:
+        return network  # nothing to fill, and going through the motions takes half of building
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+    return network
