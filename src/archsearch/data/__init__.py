@@ -1,0 +1,12 @@
+"""Data sets: from sources to one Arrow file each, to resident tensors, to augmented batches."""
+
+from archsearch.data.augmentation import augment as augment
+from archsearch.data.augmentation import normalise as normalise
+from archsearch.data.preparation import prepare as prepare
+from archsearch.data.resident import ResidentData as ResidentData
+from archsearch.data.resident import Split as Split
+from archsearch.data.resident import load_resident as load_resident
+from archsearch.data.resident import load_test as load_test
+from archsearch.data.sources import DATA_SETS as DATA_SETS
+from archsearch.data.spec import DataSpec as DataSpec
+from archsearch.data.spec import PreparedData as PreparedData
