@@ -1,0 +1,40 @@
+"""The resolved description of one trial: everything that its numbers follow from."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from archsearch.models import ArchitectureSpec
+from archsearch.schema import Frozen, InputSpec, digest_of
+from archsearch.spaces.recipe import Recipe
+
+
+class TrialConfig(Frozen):
+    """An architecture, how it is trained, on what input, for how long, from which seed.
+
+    Two trials with equal configurations, data and hardware train to the same numbers.
+    """
+
+    architecture: ArchitectureSpec
+    recipe: Recipe
+    input: InputSpec
+    max_epochs: int = Field(ge=1, le=100_000)
+    """Epochs of full fidelity; the learning rate's schedule ends there."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Seeds the weights, dropout, the order of images and their augmentation."""
+
+    @property
+    def name(self) -> str:
+        """The architecture's published-style name, such as `WRN-28-10`."""
+        return self.architecture.name
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything but the seed: equal for duplicates in a search."""
+        return digest_of(self.model_dump(mode="json", exclude={"seed"}))
+
+    @property
+    def seeded_digest(self) -> str:
+        """Digest of everything: equal only where the numbers must be equal too."""
+        return digest_of(self)
