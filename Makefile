@@ -1,0 +1,46 @@
+# `make search` and `make test` are all a new user needs; each makes .venv if need be.
+PYTHON ?= python3
+SPACE ?= wrn_vs_resnext
+DATA ?= digits
+ARGS ?=
+
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+.PHONY: search test test-all lint ui clean
+.DELETE_ON_ERROR:
+
+search: .venv/.installed
+	$(RUN) pipeline.search --space $(SPACE) --data $(DATA) $(ARGS)
+
+test: .venv/.installed-dev
+	$(RUN) pytest -m "not slow" $(ARGS)
+
+test-all: .venv/.installed-dev
+	$(RUN) pytest $(ARGS)
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: .venv/.installed
+	$(RUN) pipeline.ui $(ARGS)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install --quiet --upgrade 'pip>=25.1'
+
+.venv/.installed: .venv/bin/python pyproject.toml
+	$(RUN) pip install --quiet --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(RUN) pip install --quiet --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv build dist

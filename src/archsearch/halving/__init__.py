@@ -1,0 +1,1 @@
+"""Asynchronous successive halving (ASHA), stopping variant, as pure functions; and its arms."""
