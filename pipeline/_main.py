@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -27,12 +28,23 @@ def run(app: typer.Typer) -> None:
         app(standalone_mode=False)
     except ArchsearchError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
+    except SystemExit as ending:
+        _leave(ending.code)
     except Exception as error:
         code = _click_exit_code(error)
         if code is None:
             raise
         sys.exit(code)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """Leave the process; after a signal at once, for libraries take seconds to unload."""
+    if code in (130, 143):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(code))
+    sys.exit(code)
 
 
 def _click_exit_code(error: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""A search without training: real record, study, rungs and checkpoints, made-up learning curves."""
+"""A search without training: all is real but the learning curves, which are made up."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class InputSpec(Frozen):
 
 
 def digest_of(*parts: object) -> str:
-    """Hexadecimal SHA-256 of JSON-able parts or models; equal when and only when they mean the same."""
+    """Hexadecimal SHA-256 of JSON-able parts or models: equal for equal meaning, and only then."""
     plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

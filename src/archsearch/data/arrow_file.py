@@ -5,7 +5,6 @@ bytes), `label` and `index` (the image's place in its source), both int64: every
 contiguous buffer, so readers map it and copy nothing. The header is JSON in the schema's metadata.
 """
 
-# mypy: disable-error-code="attr-defined, name-defined"
 # (pyarrow is untyped: its names count as not exported)
 
 from __future__ import annotations

@@ -115,7 +115,9 @@ class Writer:
                 .where(t.searches.c.id == self.search_id)
                 .values(finished=finished, ending=ending)
             )
-            self._post(connection, "search_ended", summary | {"finished": finished})
+            self._post(
+                connection, "search_ended", summary | {"finished": finished, "ending": ending}
+            )
 
     def refuse(self, refusal: Refusal) -> None:
         """A draw took no number."""

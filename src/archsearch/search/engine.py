@@ -171,7 +171,12 @@ def _run_tune(
 ) -> None:
     from ray import tune
 
-    from archsearch.search.ray_adapters import DirectedScheduler, DirectedSearcher, StopNow
+    from archsearch.search.ray_adapters import (
+        DirectedScheduler,
+        DirectedSearcher,
+        StopNow,
+        StoppedNow,
+    )
     from archsearch.search.trial import TrialActor
 
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
@@ -195,5 +200,7 @@ def _run_tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
+    except StoppedNow:
+        pass  # its actors end with the Ray session
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

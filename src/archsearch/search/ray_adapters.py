@@ -88,6 +88,10 @@ class DirectedScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
 
+class StoppedNow(BaseException):
+    """Leaves Tune's loop; no `Exception`, which Tune would take for a failure of its own."""
+
+
 class StopNow(tune.Stopper):
     """Ends Tune's loop at once after an error or a signal."""
 
@@ -99,5 +103,12 @@ class StopNow(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Whether everything ends now."""
-        return self._conduct.stop_now
+        """Nothing, or a way out of Tune's loop.
+
+        Raises:
+            StoppedNow: Everything ends now. Had it only told Tune to stop, Tune would wait for
+                the running epochs, for up to ten minutes.
+        """
+        if self._conduct.stop_now:
+            raise StoppedNow
+        return False

@@ -17,8 +17,8 @@ from archsearch.spaces.limits import Constraints
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.redaction import redact
 
-MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 100_000
-"""Default cap on a processor alone, a pixel of the input: 6.4 million at 8×8, 78 at 28×28."""
+MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 160_000
+"""Default cap on a processor alone, a pixel of the input: 10 million at 8×8, 125 at 28×28."""
 
 
 class SearchRequest(Frozen):

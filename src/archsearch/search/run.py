@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.errors import ArchsearchError, NoTrialSucceededError, UnfitError
 from archsearch.files import write_atomic
@@ -32,7 +30,7 @@ from archsearch.search.provenance import code_version
 from archsearch.search.request import SearchRequest, check_identity, identity_of
 from archsearch.search.result import SearchResult
 from archsearch.search.study import Study
-from archsearch.spaces.load import load_space
+from archsearch.spaces.load import load_space, write_space
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.sender import CLOSE_SECONDS, Sender
 from archsearch.tracking.store import TrackingStore, tracking_store
@@ -85,6 +83,10 @@ def run_search(
         try:
             search = _registered(database, plan)
             if _has_all(database, search, request):
+                if Outbox(database, search.id).count_waiting():
+                    sender = _sender(database, search, plan, listener)
+                    sender.start()
+                    sender.close()
                 return _result(database, search, plan, "it had finished before", None)
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
@@ -165,8 +167,7 @@ def _registered(database: Database, plan: _Plan) -> SearchRow:
             settings=_settings(plan),
             space=plan.space.model_dump(mode="json"),
         )
-        text = yaml.safe_dump(search.space, sort_keys=False, allow_unicode=True)
-        write_atomic(plan.paths.space, text)
+        write_atomic(plan.paths.space, write_space(plan.space))
     check_identity(search.name, search.identity, plan.identity)
     return search
 
@@ -174,7 +175,11 @@ def _registered(database: Database, plan: _Plan) -> SearchRow:
 def _settings(plan: _Plan) -> dict[str, Any]:
     """What the command asked for, as the record keeps it; no URL, for it may hold a secret."""
     request = plan.request.model_dump(mode="json", exclude={"database", "tracking_uri"})
-    return request | {"data": plan.data.model_dump(mode="json"), "rungs": plan.ladder.rungs}
+    return request | {
+        "data": plan.data.model_dump(mode="json"),
+        "rungs": plan.ladder.rungs,
+        "tracking_uri": plan.store.recorded,
+    }
 
 
 def _has_all(database: Database, search: SearchRow, request: SearchRequest) -> bool:
@@ -196,13 +201,7 @@ def _drive(
 ) -> SearchResult:
     """Hold the lease, run trials, tell tracking, and end in an orderly way whatever happens."""
     database = writer.database
-    sender = Sender(
-        database,
-        search.id,
-        plan.store,
-        warn=lambda text: listener(Warned(text)),
-        command=_track_command(plan),
-    )
+    sender = _sender(database, search, plan, listener)
     conduct = Conduct(_director(plan, search, writer, listener))
     with Heartbeat(writer, conduct.fail) as heartbeat:
         writer.start(_settings(plan), _announcement(plan, search))
@@ -234,6 +233,16 @@ def _drive(
     refreshed = get_search(database, search.name)
     ending = refreshed.ending or ""
     return _result(database, refreshed, plan, ending, logs, interruption.exit_code)
+
+
+def _sender(database: Database, search: SearchRow, plan: _Plan, listener: Listener) -> Sender:
+    return Sender(
+        database,
+        search.id,
+        plan.store,
+        warn=lambda text: listener(Warned(text)),
+        command=_track_command(plan),
+    )
 
 
 def _director(plan: _Plan, search: SearchRow, writer: Writer, listener: Listener) -> Director:

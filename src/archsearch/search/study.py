@@ -14,9 +14,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 
+from archsearch.errors import UsageError
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import Suggester, UniformSuggester
+from archsearch.spaces.trial import TrialConfig
 
 NUM_STARTUP_TRIALS = 10
 """Accepted trials before TPE has enough to model; draws until then are random."""
@@ -82,7 +84,7 @@ class Study:
         for trial in sorted(trials, key=lambda t: t.number):
             while waiting and waiting[0].before_number <= trial.number:
                 self._restore_refusal(waiting.pop(0))
-            self.accept(trial.number, trial.params)
+            self.accept(trial.number, self._params_today(trial))
             self.tell(trial)
         for refusal in waiting:
             self._restore_refusal(refusal)
@@ -105,12 +107,25 @@ class Study:
         generator = random.Random(seed_of(self._seed, "random", number, draw))
         return self._space.suggest(UniformSuggester(generator), family=family).params
 
-    def accept(self, number: int, params: dict[str, Any], *, proposed: bool = False) -> None:
-        """Trial `number` runs with these parameters; `proposed` if they are the open proposal."""
+    def _params_today(self, trial: TrialRecord) -> dict[str, Any] | None:
+        """What the space of today calls the trial's parameters; None if it has no such member."""
+        config = TrialConfig.model_validate(trial.config)
+        try:
+            return self._space.params_of(config.architecture, config.recipe)
+        except UsageError:
+            return None
+
+    def accept(
+        self, number: int, params: dict[str, Any] | None, *, proposed: bool = False
+    ) -> None:
+        """Trial `number` runs with these parameters; `proposed` if they are the open proposal.
+
+        A trial without parameters counts, but the sampler learns nothing of it.
+        """
         self._num_accepted += 1
         if proposed:
             self._trials[number] = self._open
-        elif self._space.fits(params):
+        elif params is not None:
             self._trials[number] = self._add(params)
 
     def refuse(self, kind: str) -> None:

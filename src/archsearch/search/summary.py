@@ -42,6 +42,7 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
                 f"  {family:10} {trial.name} (trial {trial.number}) "
                 f"{shown_accuracy(trial.val_accuracy)}"
             )
+            line(f"  {'':10} {shown_params(trial.params)}")
     else:
         line("No trial was trained fully, so there is no best one.")
         for trial in [t for t in result.trials if t.outcome not in (None, "stopped")][:5]:
@@ -61,8 +62,8 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
 
 def _leaderboard(trials: list[TrialRecord]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("#", "trial", "variant", "accuracy", "params", "MACs", "arm", "parameters"):
-        left = title in ("variant", "arm", "parameters")
+    for title in ("#", "trial", "variant", "accuracy", "params", "MACs", "arm"):
+        left = title in ("variant", "arm")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
     for place, trial in enumerate(trials, start=1):
         table.add_row(
@@ -73,7 +74,6 @@ def _leaderboard(trials: list[TrialRecord]) -> Table:
             f"{trial.complexity['params']:,}",
             f"{trial.complexity['macs']:,}",
             trial.arm,
-            shown_params({k: v for k, v in trial.params.items() if k.startswith("training/")}),
         )
     return table
 

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="attr-defined"
 # (pyarrow is untyped: its names count as not exported)
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+"""What commands share that work on one search's record and its tracking store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archsearch.errors import UsageError, nearest_names
+from archsearch.record.database import Database
+from archsearch.record.paths import RunsFolder
+from archsearch.record.reader import get_search
+from archsearch.record.trial import SearchRow
+
+SearchName = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.")]
+
+
+@contextmanager
+def open_record(
+    name: str, runs_dir: Path, database: str | None
+) -> Iterator[tuple[Database, SearchRow]]:
+    """One search's record, open for the block.
+
+    Raises:
+        UsageError: There is no such search.
+        UnfitError: Its record cannot be used.
+    """
+    runs = RunsFolder(runs_dir)
+    where: Path | str = runs.search(name).database if database is None else database
+    if isinstance(where, Path) and not where.is_file():
+        known = nearest_names(name, runs.names())
+        raise UsageError(f"there is no search {name!r} in {runs_dir}: {known}")
+    record = Database.open(where, create=False)
+    try:
+        yield record, get_search(record, name)
+    finally:
+        record.close()
+
+
+def tracking_uri_of(search: SearchRow, given: str | None) -> str | None:
+    """The tracking URI that was given, or else the one that the search was started with.
+
+    Raises:
+        UsageError: The record knows it without its secrets only.
+    """
+    if given is not None:
+        return given
+    recorded: str | None = search.settings.get("tracking_uri")
+    if recorded is not None and "***" in recorded:
+        raise UsageError(
+            f"the search {search.name!r} was tracked at {recorded}, whose secrets are not "
+            "recorded: give --tracking-uri"
+        )
+    return recorded

@@ -1,0 +1,43 @@
+"""`python -m pipeline.ui`: browse all searches in MLflow's own pages, on this machine only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline._main import new_app, run
+from pipeline._options import RunsDir, TrackingUri
+
+app = new_app(
+    "Browse all searches in MLflow's pages, served on 127.0.0.1 until Ctrl-C. Exit codes: 130 "
+    "after Ctrl-C, 2 a wrong option, 3 the port is in use or the server fails."
+)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 5000,
+    runs_dir: RunsDir = Path("runs"),
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Serve the tracking store of all searches."""
+    from archsearch.record.paths import RunsFolder
+    from archsearch.tracking.server import TrackingServer
+    from archsearch.tracking.store import tracking_store
+
+    store = tracking_store(RunsFolder(runs_dir), tracking_uri)
+    if store.is_server:
+        print(f"searches are tracked by a server that has its own pages: {store.label}")
+        return
+    with TrackingServer(store, port) as server:
+        print(f"MLflow on {store.label} starts …", flush=True)
+        server.wait_until_ready()
+        print(f"{server.url} (Ctrl-C ends it)", flush=True)
+        sys.exit(server.wait())
+
+
+if __name__ == "__main__":
+    run(app)

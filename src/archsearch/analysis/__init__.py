@@ -1,0 +1,1 @@
+"""What a record tells when read as a whole: verdicts, audits, reports."""

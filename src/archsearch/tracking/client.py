@@ -1,0 +1,122 @@
+"""Opens MLflow's client, quiet and impatient, and reads its errors.
+
+Importing MLflow takes seconds, so it is imported when the first function here is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.tracking.redaction import redact
+from archsearch.tracking.store import TrackingStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# One answer of a healthy server takes milliseconds. MLflow's own limits (120 s, 7 retries) let
+# one call to a dead server block for four minutes.
+BACKGROUND_TIMEOUT_SECONDS = 8
+FOREGROUND_TIMEOUT_SECONDS = 60
+
+# Sent again, these would be refused again. Everything else is taken for temporary, wrong
+# passwords included: nothing is lost by keeping a message until somebody corrects the password.
+_REFUSALS = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "BAD_REQUEST",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_DOES_NOT_EXIST",
+        "INVALID_STATE",
+    }
+)
+# Artifacts are written by this process where the store has no server in front.
+_REFUSED_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+def configure(timeout_seconds: int) -> None:
+    """Set what MLflow reads from the environment; what a user has set there stays."""
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
+        # The one retry is for a kept-alive connection that the server has closed meanwhile.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # Two lines a run on standard output, with the URI's secrets in them.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        # Nothing that is loaded here was pickled, and nothing pickled is loaded.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def open_client(
+    store: TrackingStore, timeout_seconds: int = FOREGROUND_TIMEOUT_SECONDS
+) -> MlflowClient:
+    """A client of that store; an SQLite store is made if need be."""
+    configure(timeout_seconds)
+    store.prepare()
+    _import_quietly()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+
+
+def new_sqlite_store(path: Path, artifacts: Path) -> None:
+    """Make an empty store in a file that nobody else has opened."""
+    configure(FOREGROUND_TIMEOUT_SECONDS)
+    _import_quietly()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made: Any = SqlAlchemyStore  # it has no types
+    made(f"sqlite:///{path}", artifacts.as_uri())._dispose_engine()
+    with sqlite3.connect(path) as connection:
+        # Kept in the file: the UI reads while a search writes.
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
+def _import_quietly() -> None:
+    """MLflow and urllib3 log each retry of each call; the caller says it once, in a sentence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server understood and said no, so that sending again is of no use."""
+    if isinstance(error, _REFUSED_FILES):
+        return True
+    return getattr(error, "error_code", None) in _REFUSALS
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether the server says that the thing does not exist."""
+    return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, in one short line without secrets."""
+    text = redact(str(error) or type(error).__name__)
+    known = {
+        "Connection refused": "connection refused",
+        "Read timed out": "it accepts connections but does not answer",
+        "timed out": "no answer in time",
+        "Name or service not known": "its host name is not known",
+        "Temporary failure in name resolution": "its host name cannot be looked up",
+        "401": "it asks for a user name and password: set MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD",
+    }
+    for sign, meaning in known.items():
+        if sign in text:
+            return meaning
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "…"

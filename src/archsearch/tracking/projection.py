@@ -1,0 +1,199 @@
+"""One search as MLflow sees it: each message of the outbox as calls that can be made twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.record.outbox import Message
+from archsearch.tracking import wording
+from archsearch.tracking.redaction import redact_all
+from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
+from archsearch.tracking.store import TrackingStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+
+# `log_batch` takes 1,000 metrics a call.
+EPOCHS_PER_CALL = 1000 // (len(wording.EPOCH_METRICS) + 1)
+
+
+class Projection:
+    """Sends messages of one search to one store.
+
+    Sending the same messages again in the same order changes nothing: runs are looked up by
+    their unique tag before they are made, parameters and tags are the same, metric points carry
+    the time at which the record was written, and a later status replaces an earlier one.
+
+    Args:
+        client: Of that store.
+        store: Where the client points.
+        runs: Of that search, on that store.
+    """
+
+    def __init__(self, client: MlflowClient, store: TrackingStore, runs: KnownRuns) -> None:
+        self._client = client
+        self._store = store
+        self._runs = runs
+        self._running: set[int] = set()
+
+    def send(self, message: Message) -> None:
+        """Send one message that is not an epoch's."""
+        match message.kind:
+            case "search_started":
+                self._start_search(message)
+            case "trial_started":
+                self._start_trial(message)
+            case "trial_ended":
+                self._end_trial(message)
+            case "search_ended":
+                self._end_search(message)
+            case _:
+                raise UnknownRunError(f"the message kind {message.kind!r} is not known")
+
+    def send_epochs(self, number: int, messages: Sequence[Message]) -> None:
+        """Send epochs of one trial, at most `EPOCHS_PER_CALL`, in one call."""
+        from mlflow.entities import Metric
+
+        run_id = self._runs.trial(number)
+        if number not in self._running:
+            # It may have waited for the search to be continued, and been marked so.
+            self._client.update_run(run_id, status="RUNNING")
+            self._running.add(number)
+        metrics = [
+            Metric(key, value, message.created_ms, int(message.payload["epoch"]))
+            for message in messages
+            for key, value in wording.epoch_metrics(message.payload).items()
+        ]
+        self._client.log_batch(run_id, metrics=metrics, synchronous=True)
+
+    def _start_search(self, message: Message) -> None:
+        payload = message.payload
+        tags = wording.search_tags(payload)
+        experiment = ensure_experiment(self._client, self._store, str(payload["space_name"]))
+        run_id = self._runs.find_search(experiment, wording.search_key(payload["uuid"]))
+        if run_id is None:
+            run = self._client.create_run(
+                experiment,
+                start_time=message.created_ms,
+                tags=tags | {"mlflow.note.content": wording.opening_note(payload)},
+                run_name=payload["name"],
+            )
+            run_id = run.info.run_id
+        self._log(run_id, params=wording.search_params(payload), tags=tags)
+        self._client.log_inputs(run_id, datasets=[_dataset_input(payload["data"])])
+        self._client.update_run(run_id, status="RUNNING")
+        self._runs.remember_search(run_id)
+        self._client.log_dict(run_id, redact_all(payload["space"]), "space.yaml")
+        self._client.log_dict(run_id, redact_all(payload.get("settings", {})), "settings.yaml")
+
+    def _start_trial(self, message: Message) -> None:
+        from mlflow.entities import Metric
+
+        search, payload = self._runs.search(), message.payload
+        number = wording.number_of(message)
+        tags = wording.trial_tags(search.data.tags, message)
+        run_id = self._runs.find_trial(number)
+        if run_id is None:
+            run = self._client.create_run(
+                search.info.experiment_id,
+                start_time=message.created_ms,
+                tags=tags | {"mlflow.parentRunId": search.info.run_id},
+                run_name=tags["mlflow.runName"],
+            )
+            run_id = run.info.run_id
+            self._runs.remember_trial(number, run_id)
+        else:
+            self._client.update_run(run_id, status="RUNNING")
+        sizes = wording.trial_sizes(payload)
+        metrics = [Metric(k, v, message.created_ms, 0) for k, v in sizes.items()]
+        self._log(run_id, params=wording.trial_params(payload), tags=tags, metrics=metrics)
+        datasets = list(search.inputs.dataset_inputs) if search.inputs else []
+        self._client.log_inputs(run_id, datasets=datasets)
+        self._running.add(number)
+
+    def _end_trial(self, message: Message) -> None:
+        number = wording.number_of(message)
+        run_id = self._runs.trial(number)
+        self._log(run_id, tags=wording.ending_tags(message.payload))
+        status = wording.STATUS[message.payload["outcome"]]
+        self._client.set_terminated(run_id, status, message.created_ms)
+        self._running.discard(number)
+
+    def _end_search(self, message: Message) -> None:
+        from mlflow.entities import Metric
+
+        search, payload = self._runs.search(), message.payload
+        run_id, tags = search.info.run_id, search.data.tags
+        board = payload.get("leaderboard") or []
+        note = wording.closing_note(
+            tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"]
+        )
+        new_tags = {
+            "ending": payload.get("ending"),
+            "mlflow.note.content": note,
+            "mlflow.loggedArtifacts": [{"path": "leaderboard.json", "type": "table"}],
+        }
+        best = board[0].get("val_accuracy") if board else None
+        metrics = []
+        if best is not None:
+            metrics = [Metric("best_val_accuracy", float(best), message.created_ms, 0)]
+        self._log(run_id, tags=wording.as_tags(new_tags), metrics=metrics)
+        self._end_waiting_trials(search, message)
+        status = "FINISHED" if payload.get("finished") else "KILLED"
+        self._client.set_terminated(run_id, status, message.created_ms)
+        self._client.log_text(run_id, wording.leaderboard_table(board), "leaderboard.json")
+        for checkpoint in payload.get("checkpoints") or []:
+            path = Path(checkpoint["path"])
+            # Delivered late, and from another machine perhaps: it may be gone by now.
+            if path.is_file():
+                trial = self._runs.trial(int(checkpoint["number"]))
+                self._client.log_artifact(trial, str(path), "checkpoints")
+
+    def _end_waiting_trials(self, search: Run, message: Message) -> None:
+        """No run is left running by a search that does not run."""
+        uuid = search.data.tags["search"]
+        conditions = f"attributes.status = 'RUNNING' AND tags.search = '{uuid}'"
+        for run in self._client.search_runs([search.info.experiment_id], conditions):
+            if run.info.run_id != search.info.run_id:
+                self._log(run.info.run_id, tags={"reason": wording.WAITS})
+                self._client.set_terminated(run.info.run_id, "KILLED", message.created_ms)
+        self._running.clear()
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        params: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        metrics: Sequence[Any] = (),
+    ) -> None:
+        from mlflow.entities import Param, RunTag
+
+        self._client.log_batch(
+            run_id,
+            metrics=metrics,
+            params=[Param(k, v) for k, v in (params or {}).items()],
+            tags=[RunTag(k, v) for k, v in (tags or {}).items()],
+            synchronous=True,
+        )
+
+
+def _dataset_input(data: dict[str, Any]) -> DatasetInput:
+    """A data set without its place: paths of a machine mean nothing to others."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    sizes = {k: v for k, v in data.items() if k.startswith("num_") or k.endswith("_size")}
+    return DatasetInput(
+        Dataset(
+            name=str(data["name"]),
+            digest=str(data["digest"])[:36],
+            source_type="archsearch",
+            source=json.dumps({"name": data["name"]}),
+            profile=json.dumps(sizes),
+        ),
+        tags=[InputTag("mlflow.data.context", "train")],
+    )

@@ -1,0 +1,38 @@
+"""One rule for what must not be shown: used for every log line, message and run."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+_MASK = "***"
+_USERINFO = re.compile(r"(?<=://)[^/\s'\"]+@")
+_SECRET_WORD = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|credential)"
+_QUERY = re.compile(rf"(?i)([?&;][^=&\s]*{_SECRET_WORD}[^=&\s]*=)[^&\s'\"]+")
+_SECRET_NAME = re.compile(rf"(?i){_SECRET_WORD}")
+_SHORTEST_SECRET = 6
+
+
+def redact(text: str) -> str:
+    """The text without user names and passwords of URLs, and without secrets of the environment.
+
+    A secret of the environment is the value (6 characters or more) of a variable whose name
+    says so, such as `MLFLOW_TRACKING_PASSWORD`.
+    """
+    text = _QUERY.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", text))
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name):
+            text = text.replace(value, _MASK)
+    return text
+
+
+def redact_all(value: Any) -> Any:
+    """JSON-able data with every text in it redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {k: redact_all(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_all(v) for v in value]
+    return value

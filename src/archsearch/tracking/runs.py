@@ -1,0 +1,155 @@
+"""Which run on the server is which of ours: looked up before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archsearch.record.outbox import Outbox
+from archsearch.tracking import wording
+from archsearch.tracking.client import is_missing
+from archsearch.tracking.store import TrackingStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+class UnknownRunError(Exception):
+    """A message speaks of a run that the server was never told of."""
+
+
+class KnownRuns:
+    """The runs of one search on one store.
+
+    An id is taken from memory, from the record, or from the server, where every run carries a
+    unique tag. What the server answered is written to the record.
+
+    Args:
+        client: Of that store.
+        store: Where the client points.
+        outbox: Of that search.
+        distrust: Ask the server, whatever the record remembers.
+    """
+
+    def __init__(
+        self, client: MlflowClient, store: TrackingStore, outbox: Outbox, *, distrust: bool = False
+    ) -> None:
+        self._client = client
+        self._key = store.key
+        self._outbox = outbox
+        self._distrust = distrust
+        self._search: Run | None = None
+        self._trials: dict[int, str] = {}
+
+    def verify(self) -> bool:
+        """Look whether the server still has what it was told; False if all must be sent again.
+
+        That is so for a server that never heard of this search, and for one whose runs were
+        deleted: the record remembers ids that mean nothing there.
+        """
+        self._search = None
+        self._trials.clear()
+        known = self._outbox.known_id(self._key, "search")
+        if known is not None:
+            self._search = self._active_run(known)
+        return self._search is not None
+
+    def search(self) -> Run:
+        """The search's own run, as it was when last read.
+
+        Raises:
+            UnknownRunError: It is not there.
+        """
+        if self._search is None:
+            raise UnknownRunError("the search's own run is not there")
+        return self._search
+
+    def find_search(self, experiment_id: str, key: str) -> str | None:
+        """The id of the search's own run, if it is there."""
+        run = self._search or self._find(experiment_id, key)
+        return run.info.run_id if run else None
+
+    def remember_search(self, run_id: str) -> None:
+        """The search's own run was made or changed."""
+        self._search = self._client.get_run(run_id)
+        self._store("search", run_id)
+
+    def trial(self, number: int) -> str:
+        """The id of a trial's run.
+
+        Raises:
+            UnknownRunError: It is not there.
+        """
+        run_id = self.find_trial(number)
+        if run_id is None:
+            raise UnknownRunError(f"the run of trial {number} is not there")
+        return run_id
+
+    def find_trial(self, number: int) -> str | None:
+        """The id of a trial's run, if it is there."""
+        if number in self._trials:
+            return self._trials[number]
+        search = self.search()
+        run_id = None
+        if not self._distrust:
+            run_id = self._outbox.known_id(self._key, self._trial_key(number))
+        if run_id is None:
+            key = wording.trial_key(search.data.tags["search"], number)
+            run = self._find(search.info.experiment_id, key)
+            run_id = run.info.run_id if run else None
+        if run_id is not None:
+            self.remember_trial(number, run_id)
+        return run_id
+
+    def remember_trial(self, number: int, run_id: str) -> None:
+        """A trial's run was made or found."""
+        self._trials[number] = run_id
+        self._store(self._trial_key(number), run_id)
+
+    def _trial_key(self, number: int) -> str:
+        """What the record calls a trial's run; runs under an earlier parent do not count."""
+        return f"{self.search().info.run_id}/trial-{number}"
+
+    def _store(self, key: str, run_id: str) -> None:
+        if self._outbox.known_id(self._key, key) != run_id:
+            self._outbox.store_id(self._key, key, run_id)
+
+    def _find(self, experiment_id: str, key: str) -> Run | None:
+        runs = self._client.search_runs(
+            [experiment_id], f"tags.`{wording.UNIQUE_TAG}` = '{key}'", max_results=1
+        )
+        return runs[0] if runs else None
+
+    def _active_run(self, run_id: str) -> Run | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            if is_missing(error):
+                return None
+            raise
+        return run if run.info.lifecycle_stage == "active" else None
+
+
+def ensure_experiment(client: MlflowClient, store: TrackingStore, name: str) -> str:
+    """The id of a space's experiment, made or restored if need be."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            client.create_experiment(name, store.artifact_location(name), wording.EXPERIMENT_TAGS)
+        except MlflowException as error:
+            # Another search of this space may have been first.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            raise UnknownRunError(f"the experiment {name!r} was made, but it is not there")
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    for key, value in wording.EXPERIMENT_TAGS.items():
+        if experiment.tags.get(key) != value:
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    return str(experiment.experiment_id)

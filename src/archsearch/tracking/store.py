@@ -1,0 +1,172 @@
+"""Where tracking lives: one default store for all searches, or what a URI names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import filelock
+import sqlalchemy as sa
+
+from archsearch.errors import UnfitError, UsageError
+from archsearch.record.paths import RunsFolder
+from archsearch.tracking.redaction import redact
+
+DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
+_ALLOWED = (
+    "give `http://HOST:PORT` of a tracking server, `sqlite:///FILE`, or a database such as "
+    "`postgresql+psycopg://USER@HOST/DATABASE`"
+)
+
+
+@dataclass(frozen=True)
+class TrackingStore:
+    """A tracking store, and how to speak of it.
+
+    Attributes:
+        uri: What MLflow is given; may hold a password, so it is never shown.
+        label: The same for people and for the record, without secrets.
+        key: Names the store in the record; the default store's stays when its folder moves.
+        artifacts: Where we put the files of runs; None when a server decides.
+        sqlite: The file of an SQLite store.
+    """
+
+    uri: str = field(repr=False)
+    label: str
+    key: str
+    artifacts: Path | None = None
+    sqlite: Path | None = None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is reached over HTTP."""
+        return self.artifacts is None
+
+    @property
+    def shown_uri(self) -> str:
+        """The URI for people to paste, without secrets."""
+        return self.uri if self.sqlite is not None else self.label
+
+    @property
+    def recorded(self) -> str | None:
+        """What a search writes down to find the store again; None for the default store."""
+        return None if self.key == "default" else self.label
+
+    def prepare(self) -> None:
+        """Make an SQLite store that is not there yet; at any time, from any process.
+
+        Raises:
+            UnfitError: Its folder cannot be written.
+        """
+        if self.sqlite is None:
+            return
+        try:
+            self.sqlite.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.sqlite.with_name(f".{self.sqlite.name}.lock")):
+                if not self.sqlite.exists():
+                    self._create(self.sqlite)
+        except OSError as error:
+            raise UnfitError(
+                f"the tracking store {self.sqlite} cannot be made ({error.strerror}): choose a "
+                "writable folder by --runs-dir, or another store by --tracking-uri"
+            ) from error
+
+    def _create(self, path: Path) -> None:
+        """Two processes that open one new store crash in its migrations: open it here alone.
+
+        The file gets its name last, so a process killed during the migrations leaves no store
+        that is half made.
+        """
+        from archsearch.tracking.client import new_sqlite_store
+
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.unlink(missing_ok=True)  # of a process that was killed here
+        try:
+            new_sqlite_store(temporary, self.artifacts or path.parent / "artifacts")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def artifact_location(self, experiment: str) -> str | None:
+        """Where an experiment's files go; None lets the server decide.
+
+        MLflow's own choice for a store without a server is the folder a command was called in.
+        """
+        if self.artifacts is None:
+            return None
+        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment).strip(".-") or "experiment"
+        return (self.artifacts / folder).as_uri()
+
+
+def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
+    """The store that a tracking URI names; without one, the default store of all searches.
+
+    Raises:
+        UsageError: The URI cannot be used; the message does not repeat its secrets.
+    """
+    if not uri:
+        folder = runs.mlflow.resolve()
+        database = folder / "mlflow.db"
+        return TrackingStore(
+            uri=f"sqlite:///{database}",
+            label=str(runs.mlflow),
+            key="default",
+            artifacts=folder / "artifacts",
+            sqlite=database,
+        )
+    label = redact(uri)
+    scheme = uri.partition("://")[0].lower() if "://" in uri else ""
+    if scheme in ("http", "https"):
+        return TrackingStore(uri=_checked_http(uri), label=label, key=label[:300])
+    backend = scheme.partition("+")[0]
+    if backend == "sqlite":
+        return _sqlite_store(uri, label)
+    if backend in DATABASE_BACKENDS:
+        _check_driver(uri, label)
+        artifacts = runs.mlflow.resolve() / "artifacts"
+        return TrackingStore(uri=uri, label=label, key=label[:300], artifacts=artifacts)
+    raise UsageError(f"--tracking-uri {label}: MLflow keeps no runs there; {_ALLOWED}")
+
+
+def _checked_http(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            f"--tracking-uri {redact(uri)}: there is no usable host and port; {_ALLOWED}"
+        )
+    return uri.rstrip("/")
+
+
+def _sqlite_store(uri: str, label: str) -> TrackingStore:
+    name = uri.removeprefix("sqlite:///")
+    if name == uri or name in ("", ":memory:") or "?" in name:
+        raise UsageError(
+            f"--tracking-uri {label}: an SQLite store is a file, `sqlite:///FILE` (three slashes "
+            "before a relative path, four before an absolute one)"
+        )
+    path = Path(name).resolve()
+    return TrackingStore(
+        uri=f"sqlite:///{path}",
+        label=label,
+        key=f"sqlite:///{path}"[:300],
+        artifacts=path.parent / "artifacts",
+        sqlite=path,
+    )
+
+
+def _check_driver(uri: str, label: str) -> None:
+    try:
+        sa.make_url(uri).get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError):
+        raise UsageError(f"--tracking-uri {label} cannot be read as a URL; {_ALLOWED}") from None
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--tracking-uri {label} needs the Python package `{error.name}`: "
+            f"pip install {error.name}"
+        ) from None

@@ -1,0 +1,232 @@
+"""The record's events in MLflow's words: names, tags, metrics, the note. Pure functions.
+
+At most 15 metric names, the same for every family: hundreds of columns break MLflow's pages.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from archsearch.record.outbox import Message
+from archsearch.tracking.redaction import redact
+
+# Carried by every run, logged model and model version, because MLflow gives out its own ids:
+# looked up before anything is created, so nothing is made twice.
+UNIQUE_TAG = "archsearch.id"
+
+EPOCH_METRICS = (
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "train_seconds",
+    "val_seconds",
+)
+PRIMARY_METRIC = "val_accuracy"
+EXPERIMENT_TAGS = {
+    "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+
+# MLflow knows four ends of a run; `outcome` and `reason` say the rest.
+STATUS = {
+    "completed": "FINISHED",
+    "stopped": "KILLED",
+    "diverged": "FAILED",
+    "out_of_memory": "FAILED",
+    "infeasible": "FAILED",
+    "failed": "FAILED",
+}
+WAITS = "the search was interrupted; the trial goes on when the search does"
+
+_LONGEST_TAG = 4900  # older servers take 5,000 characters
+_LONGEST_NAME = 200
+_DIGEST = re.compile(r"[0-9a-f]{40,}")
+_NOTE_ROWS = 20
+_RULER = "\n\n---\n"
+
+
+def search_key(search_uuid: str) -> str:
+    """The unique tag's value of a search's run."""
+    return f"{search_uuid}/search"
+
+
+def trial_key(search_uuid: str, number: int) -> str:
+    """The unique tag's value of a trial's run."""
+    return f"{search_uuid}/trial-{number}"
+
+
+def trial_run_name(number: int, name: str) -> str:
+    """`trial-0007-WRN-28-10`."""
+    return f"trial-{number:04d}-{name}"[:_LONGEST_NAME]
+
+
+def as_tags(values: dict[str, Any]) -> dict[str, str]:
+    """Tags as MLflow takes them: text, redacted, short enough; what is None is left out."""
+    return {k: _text(v, _LONGEST_TAG) for k, v in values.items() if v is not None}
+
+
+def search_tags(payload: dict[str, Any]) -> dict[str, str]:
+    """Tags of a search's run; they may change when the search is continued."""
+    extra = dict(payload.get("tags") or {})
+    commit = extra.get("git_commit")
+    return as_tags(
+        {
+            **extra,
+            UNIQUE_TAG: search_key(payload["uuid"]),
+            "kind": "search",
+            "search": payload["uuid"],
+            "space": payload["space_name"],
+            "data": payload["data"].get("name"),
+            "data_digest": payload["data"].get("digest"),
+            "space_digest": payload.get("identity", {}).get("space"),
+            "mlflow.runName": payload["name"],
+            "mlflow.source.name": f"python -m pipeline.search --space {payload['space_name']}",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": commit,
+        }
+    )
+
+
+def search_params(payload: dict[str, Any]) -> dict[str, str]:
+    """What a continued search may not change: MLflow refuses changed parameters.
+
+    Digests are no parameters that a person compares; those of data and space are tags.
+    """
+    identity = payload.get("identity", {})
+    return {
+        k: _text(v, 500)
+        for k, v in identity.items()
+        if isinstance(v, str | int | float) and not _DIGEST.fullmatch(str(v))
+    }
+
+
+def trial_tags(search: dict[str, str], message: Message) -> dict[str, str]:
+    """Tags of a trial's run; `search` are those of the search's run."""
+    payload = message.payload
+    shared = ("search", "space", "data", "data_digest", "git_commit", "mlflow.source.name")
+    number = number_of(message)
+    return {k: search[k] for k in (*shared, "mlflow.source.git.commit") if k in search} | as_tags(
+        {
+            UNIQUE_TAG: trial_key(search["search"], number),
+            "kind": "trial",
+            "trial": number,
+            "family": payload["family"],
+            "architecture": payload["name"],
+            "arm": payload["arm"],
+            "mlflow.runName": trial_run_name(number, payload["name"]),
+            "mlflow.source.type": "LOCAL",
+        }
+    )
+
+
+def trial_params(payload: dict[str, Any]) -> dict[str, str]:
+    """`wrn/depth` as `depth`: one column for all families, unless a name then says two things."""
+    params: dict[str, Any] = payload["params"]
+    short = [k.rpartition("/")[2] for k in params]
+    names = {k: s if short.count(s) == 1 else k for k, s in zip(params, short, strict=True)}
+    values = {"family": payload["family"]} | {names[k]: v for k, v in params.items()}
+    return {k: _text(v, 500) for k, v in values.items()}
+
+
+def trial_sizes(payload: dict[str, Any]) -> dict[str, float]:
+    """What a variant costs, as metrics: charts compare accuracy with them."""
+    sizes = {f"num_{k}": payload["complexity"].get(k) for k in ("params", "macs")}
+    return {k: float(v) for k, v in sizes.items() if v is not None}
+
+
+def epoch_metrics(payload: dict[str, Any]) -> dict[str, float]:
+    """One epoch's metrics; what was not finite is left out."""
+    result = payload["result"]
+    values = {k: result.get(k) for k in EPOCH_METRICS}
+    images, seconds = result.get("images"), result.get("train_seconds")
+    if images and seconds:
+        values["images_per_second"] = images / seconds
+    return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
+
+
+def ending_tags(payload: dict[str, Any]) -> dict[str, str]:
+    """How a trial ended."""
+    return as_tags(
+        {
+            "outcome": payload["outcome"],
+            "reason": payload["reason"],
+            "rung": payload.get("rung_epochs"),
+        }
+    )
+
+
+def opening_note(payload: dict[str, Any]) -> str:
+    """What a person reads on a search that still runs."""
+    description = payload["space"].get("description") or ""
+    data = payload["data"]
+    lines = [
+        f"**{payload['name']}** asks: {description}" if description else f"**{payload['name']}**",
+        "",
+        f"Data: {data.get('name')}, {data.get('num_train')} training images. "
+        "Nested runs are its trials; tags `outcome` and `reason` say how each one ended.",
+    ]
+    return redact("\n".join(lines))[: _LONGEST_TAG // 2]
+
+
+def closing_note(note: str, payload: dict[str, Any], name: str) -> str:
+    """The note of a search that ended: what came out, and what to do next.
+
+    Args:
+        note: As it stands; what is above its ruler is kept.
+        payload: Of the message `search_ended`.
+        name: Of the search, for the command to call next.
+    """
+    board = payload.get("leaderboard") or []
+    ending = payload.get("ending") or ("finished" if payload.get("finished") else "interrupted")
+    lines = [note.partition(_RULER)[0] + _RULER, f"How it ended: {ending}.", ""]
+    if board:
+        lines += [
+            "Best first, by validation accuracy after all epochs:",
+            "",
+            "| trial | architecture | family | val_accuracy | parameters | MACs |",
+            "|--:|---|---|--:|--:|--:|",
+            *(_note_row(row) for row in board[:_NOTE_ROWS]),
+            "",
+        ]
+        if len(board) > _NOTE_ROWS:
+            lines += [f"… and {len(board) - _NOTE_ROWS} more in `leaderboard.json`.", ""]
+        lines.append(f"Register the best one: `python -m pipeline.promote {name}`")
+    else:
+        lines.append("No trial was trained to the end.")
+    return redact("\n".join(lines))[:_LONGEST_TAG]
+
+
+def leaderboard_table(board: list[dict[str, Any]]) -> str:
+    """The leaderboard as MLflow stores tables: JSON, `split` orientation."""
+    columns = ["number", "name", "family", "val_accuracy", "params", "macs"]
+    rows = [[row.get(c) for c in columns] for row in board]
+    return json.dumps({"columns": columns, "data": rows})
+
+
+def _note_row(row: dict[str, Any]) -> str:
+    def count(key: str) -> str:
+        value = row.get(key)
+        return "" if value is None else f"{value:,.0f}"
+
+    accuracy = row.get("val_accuracy")
+    shown = "" if accuracy is None else f"{accuracy:.4f}"
+    cells = [row["number"], row["name"], row["family"], shown, count("params"), count("macs")]
+    return "| " + " | ".join(str(c) for c in cells) + " |"
+
+
+def number_of(message: Message) -> int:
+    """The trial that a message is about."""
+    if message.number is None:
+        raise ValueError(f"message {message.id} ({message.kind}) names no trial")
+    return message.number
+
+
+def _text(value: Any, longest: int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    text = redact(text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,1 @@
+"""Training of one trial. `result` and `checkpoint_file` import no torch; the rest does."""

@@ -1,0 +1,41 @@
+"""Which arithmetic a device computes natively."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16"]
+
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+def native_precision(device: torch.device) -> Precision:
+    """`bfloat16` where the device has instructions for it, `float32` where it would be emulated.
+
+    Emulated bfloat16 is slower than float32; native, with channels last, it was measured 1.7 to
+    3.2 times as fast on a processor.
+    """
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if native else "float32"
+    if device.type == "cpu" and _processor_flags() & _BFLOAT16_FLAGS:
+        return "bfloat16"
+    return "float32"
+
+
+@functools.cache
+def _processor_flags() -> frozenset[str]:
+    """Names of the processor's features, as Linux spells them; empty where they are not told."""
+    told = getattr(torch.cpu, "get_capabilities", None)
+    if told is not None:
+        return frozenset(name for name, has_it in told().items() if has_it is True)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())

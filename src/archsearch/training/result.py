@@ -1,0 +1,55 @@
+"""What one epoch of training says; imports no torch, so the driver reads it cheaply."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EpochResult(BaseModel):
+    """One epoch's outcome. NaN is allowed here, unlike in descriptions: training makes it.
+
+    Losses are in nats an image. JSON carries what is not finite as text ("NaN", "Infinity").
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=True,
+        ser_json_inf_nan="strings",
+        use_attribute_docstrings=True,
+    )
+
+    epoch: int = Field(ge=1)
+    """1-based."""
+
+    train_loss: float
+    """Mean over the epoch's images as trained on: augmented, under label smoothing."""
+
+    train_accuracy: float
+    """Share of the epoch's augmented images that were right before their own step."""
+
+    val_loss: float
+    """Plain cross-entropy of the averaged model; NaN when the epoch diverged before validation."""
+
+    val_accuracy: float
+    """Of the averaged model, in [0, 1]; NaN when the epoch diverged before validation."""
+
+    learning_rate: float
+    """Of the epoch's last optimizer step."""
+
+    images: int = Field(ge=0)
+    """Images trained on; below the training split's size where the last batch was incomplete."""
+
+    train_seconds: float = Field(ge=0)
+    """Wall time of the epoch but for validation."""
+
+    val_seconds: float = Field(ge=0)
+
+    micro_batch: int = Field(ge=1)
+    """Images that went through the network at once at the epoch's end."""
+
+    diverged: bool = False
+    """A loss, a metric or a weight was not finite; the trial ends here."""
+
+    reason: str | None = None
+    """What was not finite, and where; None unless `diverged`."""

@@ -1,0 +1,205 @@
+"""One optimizer step after another: gradient, update, average; in micro-batches when need be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from archsearch.spaces.recipe import Recipe
+from archsearch.training.averaging import WeightAverage
+from archsearch.training.memory import (
+    OutOfMemoryDuringTrainingError,
+    is_out_of_memory,
+    release_memory,
+)
+from archsearch.training.precision import Precision
+from archsearch.training.schedule import learning_rate_at
+from archsearch.training.sgd import FusedSgd
+
+
+class Stepper:
+    """A network, its average and its optimizer, and how far they have come.
+
+    Args:
+        model: On its device, channels last.
+        recipe: How it is trained.
+        total_steps: Optimizer steps of the whole training; the schedule ends there.
+        precision: Of the network's arithmetic.
+        batch_size: Images of one optimizer step.
+        micro_batch: Most images that go through the network at once; None means all of a batch.
+
+    Raises:
+        ValueError: `micro_batch` would feed single images to a network with BatchNorm.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        total_steps: int,
+        precision: Precision,
+        batch_size: int,
+        micro_batch: int | None = None,
+    ) -> None:
+        self.model = model
+        self.average = WeightAverage(model)
+        self.steps = 0
+        self._recipe = recipe
+        self._total_steps = total_steps
+        self._device = next(model.parameters()).device
+        self._bfloat16 = precision == "bfloat16"
+        self._batch_size = batch_size
+        self._norms = [
+            (module, module.momentum)
+            for module in model.modules()
+            if isinstance(module, _BatchNorm) and module.momentum is not None
+        ]
+        self._optimizer = FusedSgd(model, recipe)
+        self._num_parts = 1
+        self._micro_batch = min(micro_batch or batch_size, batch_size)
+        if not self._can_be_cut(self._micro_batch):
+            raise ValueError(
+                "BatchNorm cannot learn from single images, but got "
+                f"(micro_batch={micro_batch}, batch_size={batch_size})"
+            )
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the latest step (of the first one before there is any)."""
+        return learning_rate_at(max(0, self.steps - 1), self._total_steps, self._recipe)
+
+    @property
+    def micro_batch(self) -> int:
+        """Most images that go through the network at once; halves when memory runs out."""
+        return self._micro_batch
+
+    def step(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one optimizer step on a batch, of the same mean gradient however it is cut.
+
+        When memory runs out the step is done again in micro-batches of half the size. What the
+        failed try leaves behind is a part of one update of BatchNorm's running statistics.
+
+        Args:
+            images: (N, C, H, W) of float32.
+            labels: (N,) of int64.
+
+        Returns:
+            The batch's mean loss and how many images were right, on the device.
+
+        Raises:
+            OutOfMemoryDuringTrainingError: The smallest micro-batch (one image, or two where
+                there is BatchNorm) does not fit either.
+        """
+        while True:
+            try:
+                told = self._accumulate_gradients(images, labels)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler, because the exception holds on to the failed try's tensors.
+            self._halve_micro_batch()
+        rate = learning_rate_at(self.steps, self._total_steps, self._recipe)
+        self._optimizer.step(rate)
+        self.average.update(self.steps)
+        self.steps += 1
+        return told
+
+    def _accumulate_gradients(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Leave the gradient of the whole batch's mean loss in the parameters."""
+        self._optimizer.forget_gradients()
+        num_parts = -(-len(images) // self._micro_batch)
+        self._adapt_norms(num_parts)
+        losses, rights = [], []
+        for part in range(num_parts):
+            part_images = images.tensor_split(num_parts)[part]
+            part_labels = labels.tensor_split(num_parts)[part]
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+                logits = self.model(part_images)
+            loss = functional.cross_entropy(
+                logits.float(), part_labels, label_smoothing=self._recipe.label_smoothing
+            )
+            if num_parts > 1:
+                loss = loss * (len(part_images) / len(images))
+            loss.backward()
+            losses.append(loss.detach())
+            rights.append((logits.detach().argmax(1) == part_labels).sum())
+        return sum(losses[1:], losses[0]), sum(rights[1:], rights[0])
+
+    def _can_be_cut(self, micro_batch: int) -> bool:
+        """Would every part of a batch have enough images?
+
+        A batch-normalised image alone is normalised by itself, which takes away what tells it
+        from others: accuracy was seen to stay at chance, while pairs of images trained.
+        """
+        num_parts = -(-self._batch_size // micro_batch)
+        return num_parts == 1 or not self._norms or self._batch_size // num_parts >= 2
+
+    def _halve_micro_batch(self) -> None:
+        """Make room for another try.
+
+        Raises:
+            OutOfMemoryDuringTrainingError: There is nothing left to halve.
+        """
+        self._optimizer.forget_gradients()
+        release_memory(self._device)
+        half = -(-self._micro_batch // 2)
+        if half == self._micro_batch or not self._can_be_cut(half):
+            raise OutOfMemoryDuringTrainingError(
+                f"out of memory at step {self.steps + 1}, even with micro-batches of "
+                f"{self._micro_batch} (of batches of {self._batch_size})"
+            )
+        self._micro_batch = half
+
+    def _adapt_norms(self, num_parts: int) -> None:
+        """Let k updates of BatchNorm's running statistics forget as much as one would."""
+        if num_parts == self._num_parts:
+            return  # setting a module's attribute is slow enough to notice each step
+        self._num_parts = num_parts
+        for module, momentum in self._norms:
+            module.momentum = momentum if num_parts == 1 else 1 - (1 - momentum) ** (1 / num_parts)
+
+    def what_is_not_finite(self) -> str | None:
+        """A sentence on the first weight or statistic that is NaN or infinite; None if none is."""
+        state = self.model.state_dict() | {
+            f"average of {name}": tensor
+            for name, tensor in self.average.model.state_dict().items()
+        }
+        # A sum is not finite when an entry is not; and one answer is waited for, not hundreds.
+        sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in state.values()])
+        bad = sums.isfinite().logical_not().nonzero()
+        if not len(bad):
+            return None
+        names = list(state)
+        return f"{names[int(bad[0])]} is not finite"
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, but for randomness; tensors are not copied."""
+        return {
+            "steps": self.steps,
+            "micro_batch": self._micro_batch,
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self._optimizer.state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: It is the state of something else.
+        """
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self._optimizer.load_state(state["optimizer"])
+        self.steps = int(state["steps"])
+        self._micro_batch = int(state["micro_batch"])

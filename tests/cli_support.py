@@ -1,0 +1,86 @@
+"""The commands as a user runs them: real processes, read line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_SECONDS = 180
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Ours, without what would point commands at somebody's servers."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ARCHSEARCH_"))}
+    return kept | {"COLUMNS": "140"} | changes
+
+
+def call(command: str, *args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m pipeline.COMMAND` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", f"pipeline.{command}", *map(str, args)],
+        cwd=cwd,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+
+
+@dataclass
+class RunningSearch:
+    """A search in a process of its own, seen through its `--json` events."""
+
+    process: subprocess.Popen[str]
+
+    def wait_for(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Read events until so many of a kind have come; all that were read.
+
+        Raises:
+            AssertionError: The process ended before.
+        """
+        seen: list[dict[str, Any]] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            seen.append(json.loads(line))
+            if sum(event["event"] == kind for event in seen) >= count:
+                return seen
+        assert self.process.stderr is not None
+        raise AssertionError(f"it ended first: {seen[-3:]} {self.process.stderr.read()}")
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; exit code and error output."""
+        _, errors = self.process.communicate(timeout=TIMEOUT_SECONDS)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def start_search(*args: object, cwd: Path, **env: str) -> Iterator[RunningSearch]:
+    """Start a search; whatever is left of it is killed with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.search", "--json", *map(str, args)],
+        cwd=cwd,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield RunningSearch(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def status(cwd: Path, name: str) -> dict[str, Any]:
+    """`pipeline.status NAME --json`."""
+    done = call("status", name, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

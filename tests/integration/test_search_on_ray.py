@@ -1,0 +1,140 @@
+"""Searches as users run them: real Ray, real training, real signals and kills."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cli_support import call, start_search, status
+
+ONE_WORKER = ("--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one")
+TWO_WORKERS = ("--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two")
+
+
+def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
+    keys = ("number", "name", "arm", "params", "outcome", "reason", "epochs", "val_accuracy")
+    return [tuple(trial[key] for key in keys) for trial in answer["trials"]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A one-worker search that nobody disturbed."""
+    cwd = tmp_path_factory.mktemp("undisturbed")
+    done = call("search", *ONE_WORKER, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return status(cwd, "one")
+
+
+def test_a_search_answers_with_a_table_and_every_outcome_has_a_reason(
+    undisturbed: dict[str, Any],
+) -> None:
+    assert undisturbed["state"] == "finished"
+    assert [trial["number"] for trial in undisturbed["trials"]] == list(range(6))
+    for trial in undisturbed["trials"]:
+        assert trial["outcome"] in ("completed", "stopped")
+        assert trial["reason"]
+        assert trial["epochs"] == trial["epochs_trained"]
+    best = max(
+        (t for t in undisturbed["trials"] if t["outcome"] == "completed"),
+        key=lambda trial: trial["val_accuracy"],
+    )
+    assert undisturbed["incumbent"]["val_accuracy"] == best["val_accuracy"]
+    assert undisturbed["incumbent"]["epochs"] == 3
+    assert undisturbed["undelivered"] == 0
+
+
+def test_a_killed_driver_continues_as_if_nothing_had_happened(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    kills = 0
+    for num_epochs in (1, 4):
+        with start_search(*ONE_WORKER, cwd=tmp_path) as search:
+            search.wait_for("epoch_finished", num_epochs)
+            search.process.kill()
+            kills += 1
+    done = call("search", *ONE_WORKER, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    continued = status(tmp_path, "one")
+    assert table(continued) == table(undisturbed)
+    trained = sum(trial["epochs_trained"] for trial in continued["trials"])
+    assert trained <= sum(trial["epochs"] for trial in continued["trials"]) + kills
+    assert continued["undelivered"] == 0
+
+
+def test_one_interrupt_finishes_the_epochs_and_the_same_command_continues(
+    tmp_path: Path,
+) -> None:
+    with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 1)
+        search.process.send_signal(signal.SIGINT)
+        code, errors = search.end()
+    assert (code, errors) == (130, "")
+    interrupted = status(tmp_path, "two")
+    assert interrupted["state"] == "interrupted"
+    # No epoch was begun and lost.
+    assert all(trial["epochs"] == trial["epochs_trained"] for trial in interrupted["trials"])
+    done = call("search", *TWO_WORKERS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert status(tmp_path, "two")["outcomes"].keys() <= {"completed", "stopped"}
+
+
+@pytest.mark.parametrize(
+    ("signals", "expected"),
+    [((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT), 130)],
+    ids=["term", "int-twice"],
+)
+def test_an_urgent_signal_ends_the_search_at_once_and_resumable(
+    tmp_path: Path, signals: tuple[signal.Signals, ...], expected: int
+) -> None:
+    with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 1)
+        for number in signals:
+            search.process.send_signal(number)
+            time.sleep(0.2)
+        code, _ = search.end()
+    assert code == expected
+    assert status(tmp_path, "two")["state"] == "interrupted"
+    done = call("search", *TWO_WORKERS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_the_search(tmp_path: Path) -> None:
+    with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
+        search.wait_for("search_started")
+        second = call("search", *TWO_WORKERS, cwd=tmp_path)
+        assert second.returncode == 3
+        assert f"process {search.process.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert search.process.poll() is None
+
+
+def test_a_killed_worker_costs_one_epoch_and_is_not_held_against_the_variant(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    with start_search(*ONE_WORKER, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 2)
+        os.kill(_a_worker_of(search.process.pid), signal.SIGKILL)
+        code, errors = search.end()
+    assert code == 0, errors
+    after = status(tmp_path, "one")
+    assert table(after) == table(undisturbed)
+    assert max(trial["attempts"] for trial in after["trials"]) == 2
+
+
+def _a_worker_of(pid: int) -> int:
+    """The process id of a worker that has a trial; Ray renames them while they work."""
+    for _ in range(200):
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "TrialActor" in " ".join(process.cmdline()):
+                    return process.pid
+        time.sleep(0.05)
+    raise AssertionError("no worker has a trial")

@@ -1,0 +1,472 @@
+"""The outbox and a real MLflow: its SQLite store, its server, and servers that misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import UnfitError
+from archsearch.record import lease
+from archsearch.record.outbox import Outbox
+from archsearch.record.paths import RunsFolder
+from archsearch.tracking.client import open_client
+from archsearch.tracking.courier import Courier
+from archsearch.tracking.sender import Sender, deliver
+from archsearch.tracking.store import TrackingStore, tracking_store
+from archsearch.tracking.turn import Turn
+from tests.tracking_support import Recorded, call, new_record, whole_search
+
+# MLflow and what it is made of warn of their own future; errors here would hit its threads.
+pytestmark = pytest.mark.filterwarnings("default", "ignore:The ``noload`` loader")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Recorded]:
+    record = new_record(tmp_path / "runs")
+    yield record
+    record.database.close()
+
+
+def told(client: Any, record: Recorded) -> dict[str, Any]:
+    """Everything that the store knows of a search, by run name, without the store's own ids."""
+    experiment = client.get_experiment_by_name("wrn_vs_resnext")
+    uuid = record.search.uuid
+    runs = client.search_runs([experiment.experiment_id], f"tags.search = '{uuid}'")
+    parent = {r.info.run_id: r.info.run_name for r in runs if r.data.tags["kind"] == "search"}
+    answer: dict[str, Any] = {}
+    for run in runs:
+        tags = dict(run.data.tags)
+        if "mlflow.parentRunId" in tags:
+            tags["mlflow.parentRunId"] = parent[tags["mlflow.parentRunId"]]
+        history = {
+            name: [(m.step, m.timestamp, m.value) for m in metrics]
+            for name in run.data.metrics
+            if (metrics := client.get_metric_history(run.info.run_id, name))
+        }
+        assert run.info.run_name not in answer, "a run was made twice"
+        answer[run.info.run_name] = {
+            "status": run.info.status,
+            "times": (run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": tags,
+            "metrics": history,
+            "data": [d.dataset.name for d in run.inputs.dataset_inputs],
+            "artifacts": sorted(a.path for a in client.list_artifacts(run.info.run_id)),
+        }
+    return answer
+
+
+def statuses(known: dict[str, Any]) -> dict[str, str]:
+    return {name: run["status"] for name, run in known.items()}
+
+
+def test_a_search_reads_as_people_browse_it(store: TrackingStore, record: Recorded) -> None:
+    whole_search(record)
+    delivery = deliver(record.database, record.search.id, store)
+    assert delivery.parked == []
+    client = open_client(store)
+    known = told(client, record)
+    assert statuses(known) == {
+        "first": "FINISHED",
+        "trial-0000-WRN-16-0": "FINISHED",
+        "trial-0001-RESNEXT-16-1": "KILLED",
+        "trial-0002-WRN-16-2": "FAILED",
+    }
+    stopped = known["trial-0001-RESNEXT-16-1"]
+    assert stopped["tags"]["mlflow.parentRunId"] == "first"
+    assert {k: stopped["tags"][k] for k in ("family", "outcome", "reason", "rung", "arm")} == {
+        "family": "resnext",
+        "outcome": "stopped",
+        "reason": "it stopped",
+        "rung": "3",
+        "arm": "sampler",
+    }
+    assert stopped["params"] == {"family": "resnext", "depth": "16", "learning_rate": "0.1"}
+    assert [step for step, _, _ in stopped["metrics"]["val_accuracy"]] == [1, 2, 3]
+    assert [step for step, _, _ in stopped["metrics"]["val_loss"]] == [1, 3]  # 2: not finite
+    assert known["first"]["data"] == stopped["data"] == ["digits"]
+    assert known["first"]["artifacts"] == ["leaderboard.json", "settings.yaml", "space.yaml"]
+    assert "width or cardinality?" in known["first"]["tags"]["mlflow.note.content"]
+    assert "WRN-16-0" in known["first"]["tags"]["mlflow.note.content"]
+    experiment = client.get_experiment_by_name("wrn_vs_resnext")
+    assert experiment is not None
+    assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "val_accuracy"
+
+
+def test_the_leaderboard_is_a_table(
+    store: TrackingStore, record: Recorded, tmp_path: Path
+) -> None:
+    whole_search(record)
+    deliver(record.database, record.search.id, store)
+    client = open_client(store)
+    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    assert run_id is not None
+    path = client.download_artifacts(run_id, "leaderboard.json", str(tmp_path))
+    table = json.loads(Path(path).read_text())
+    assert table["columns"][:2] == ["number", "name"]
+    assert table["data"] == [[0, "WRN-16-0", "wrn", 0.3, 1000, 5000]]
+
+
+def test_sending_everything_again_changes_nothing(store: TrackingStore, record: Recorded) -> None:
+    whole_search(record)
+    deliver(record.database, record.search.id, store)
+    before = told(open_client(store), record)
+    again = deliver(record.database, record.search.id, store, rebuild=True)
+    assert again.sent == 17
+    assert told(open_client(store), record) == before
+    assert deliver(record.database, record.search.id, store).sent == 0
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+class Dying:
+    """A client whose n-th call is its process's last act: made, or made and not answered."""
+
+    def __init__(self, client: Any, dies_at: int, *, after_the_call: bool) -> None:
+        self._client = client
+        self._left = dies_at
+        self._after = after_the_call
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise KilledError
+            answer = method(*args, **kwargs)
+            if self._left == 0:
+                raise KilledError
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("after_the_call", [True, False])
+def test_killed_between_any_two_calls_nothing_is_missing_or_twice(
+    store: TrackingStore, tmp_path: Path, after_the_call: bool
+) -> None:
+    client = open_client(store)
+    record = new_record(tmp_path)
+    whole_search(record)
+    outbox = Outbox(record.database, record.search.id)
+    dies_at, kills = 1, 0
+    while outbox.count_waiting():
+        # A new process each time; one call further than the last, so that every call is hit.
+        dying: Any = Dying(client, dies_at, after_the_call=after_the_call)
+        courier = Courier(dying, store, outbox, may_send=lambda: True)
+        before = outbox.count_waiting()
+        try:
+            courier.round()
+        except KilledError:
+            kills += 1
+            dies_at = 1 if outbox.count_waiting() < before else dies_at + 1
+    assert kills > 30
+    known = told(client, record)
+    deliver(record.database, record.search.id, store, rebuild=True)
+    assert told(client, record) == known
+    assert statuses(known)["first"] == "FINISHED"
+    assert len(known) == 4
+    assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
+    record.database.close()
+
+
+def test_an_interrupted_search_is_not_left_running_and_ends_well_when_continued(
+    store: TrackingStore, record: Recorded
+) -> None:
+    record.start()
+    record.add_trial(0)
+    record.add_epochs(0, 1, 2)
+    record.finish(finished=False)
+    deliver(record.database, record.search.id, store)
+    client = open_client(store)
+    known = told(client, record)
+    assert set(statuses(known).values()) == {"KILLED"}
+    assert "interrupted" in known["trial-0000-WRN-16-0"]["tags"]["reason"]
+    record.start()
+    record.add_epochs(0, 3, 3)
+    deliver(record.database, record.search.id, store)
+    assert set(statuses(told(client, record)).values()) == {"RUNNING"}
+    record.end_trial(0, "completed")
+    record.finish()
+    deliver(record.database, record.search.id, store)
+    known = told(client, record)
+    assert set(statuses(known).values()) == {"FINISHED"}
+    assert known["trial-0000-WRN-16-0"]["tags"]["reason"] == "it completed"
+    assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
+
+
+def test_runs_that_were_deleted_come_back_whole(store: TrackingStore, record: Recorded) -> None:
+    whole_search(record)
+    deliver(record.database, record.search.id, store)
+    client = open_client(store)
+    known = told(client, record)
+    for run in client.search_runs(
+        [client.get_experiment_by_name("wrn_vs_resnext").experiment_id],  # type: ignore[union-attr]
+        f"tags.search = '{record.search.uuid}'",
+    ):
+        client.delete_run(run.info.run_id)
+    record.start()  # continued: the next message finds the search's run gone
+    record.finish()
+    deliver(record.database, record.search.id, store)
+    again = told(client, record)
+    assert statuses(again) == statuses(known)
+    name = "trial-0000-WRN-16-0"
+    assert again[name]["metrics"] == known[name]["metrics"]
+
+
+def test_checkpoints_of_the_best_are_artifacts_of_their_trials(
+    store: TrackingStore, record: Recorded, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "e0003-a1.ckpt"
+    checkpoint.write_bytes(b"weights")
+    record.start()
+    record.add_trial(0)
+    record.end_trial(0, "completed")
+    gone = {"number": 0, "path": str(tmp_path / "gone.ckpt")}
+    record.finish(checkpoints=[{"number": 0, "path": str(checkpoint)}, gone])
+    assert deliver(record.database, record.search.id, store).parked == []
+    known = told(open_client(store), record)
+    assert known["trial-0000-WRN-16-0"]["artifacts"] == ["checkpoints"]
+
+
+def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
+    store: TrackingStore, record: Recorded
+) -> None:
+    whole_search(record)
+    deliver(record.database, record.search.id, store)
+    client = open_client(store)
+    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    assert run_id is not None
+    record.start(identity={"seed": 1})  # MLflow refuses a changed parameter, now and for ever
+    record.start(identity={"seed": 2})
+    record.add_trial(3)
+    record.add_epochs(3, 1, 1)
+    warnings: list[str] = []
+    sender = Sender(
+        record.database, record.search.id, store, warn=warnings.append, command="track"
+    )
+    sender.start()
+    assert sender.close(30) == 0
+    assert len(warnings) == 1
+    assert "search_started" in warnings[0]
+    assert len(Outbox(record.database, record.search.id).parked()) == 2
+    assert told(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
+
+
+def test_only_one_delivers_at_a_time(store: TrackingStore, record: Recorded) -> None:
+    record.start()
+    driver = Turn(record.database, record.search.id)
+    assert driver.hold()
+    with pytest.raises(UnfitError, match=f"process {os.getpid()}"):
+        deliver(record.database, record.search.id, store)
+    driver.release()
+    assert deliver(record.database, record.search.id, store).sent == 1
+
+
+def test_a_new_store_is_made_once_by_many_processes(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from archsearch.record.paths import RunsFolder;"
+        "from archsearch.tracking.store import tracking_store;"
+        f"tracking_store(RunsFolder(Path({str(tmp_path)!r}))).prepare()"
+    )
+    racers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [racer.wait(60) for racer in racers] == [0, 0]
+    assert [p.name for p in tmp_path.rglob("*.new")] == []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def served(runs: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """`python -m pipeline.ui`, ready to answer."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.ui", f"--port={port}", f"--runs-dir={runs}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert f"http://127.0.0.1:{port}" in lines[1], lines
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_a_server_that_is_down_dies_and_comes_back_gets_everything_once_in_order(
+    store: TrackingStore, record: Recorded, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert store.sqlite is not None
+    runs, port = store.sqlite.parent.parent, free_port()
+    remote = tracking_store(RunsFolder(runs), f"http://ann:s3cret@127.0.0.1:{port}")
+    outbox = Outbox(record.database, record.search.id)
+    warnings: list[str] = []
+    sender = Sender(
+        record.database, record.search.id, remote, warn=warnings.append, command="track first"
+    )
+    record.start()
+    record.add_trial(0)
+    sender.start()  # nobody listens
+    wait_until(lambda: bool(warnings))
+    record.add_epochs(0, 1, 3)
+    with served(runs, port) as server:
+        record.add_trial(1)
+        record.end_trial(1, "failed")
+        wait_until(lambda: outbox.count_waiting() == 0)
+        record.add_epochs(0, 4, 5)
+        server.send_signal(signal.SIGINT)  # Ctrl-C in its terminal
+        assert server.wait(30) == 130
+    record.add_epochs(0, 6, 8)
+    record.end_trial(0, "completed")
+    record.finish()
+    started = time.monotonic()
+    left = sender.close(30)
+    assert time.monotonic() - started < 20
+    # Down at the end: said, with what to do.
+    assert left == outbox.count_waiting() > 0
+    assert len(warnings) == 2
+    assert "track first" in warnings[1]
+    assert "s3cret" not in str(warnings)
+    # What `pipeline.track` does, once somebody has started the server again. Delivered to the
+    # same store without a server here, so the test waits for one start less.
+    key = remote.key
+    direct = TrackingStore(store.uri, "direct", key, store.artifacts, store.sqlite)
+    deliver(record.database, record.search.id, direct)
+    known = told(open_client(store), record)
+    assert statuses(known) == {
+        "first": "FINISHED",
+        "trial-0000-WRN-16-0": "FINISHED",
+        "trial-0001-WRN-16-1": "FAILED",
+    }
+    said = capfd.readouterr()
+    assert "s3cret" not in said.out + said.err
+    assert "View run" not in said.out
+    curve = known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]
+    assert [step for step, _, _ in curve] == list(range(1, 9))
+    assert [time for _, time, _ in curve] == sorted(time for _, time, _ in curve)
+    assert known["first"]["artifacts"] == ["leaderboard.json", "settings.yaml", "space.yaml"]
+
+
+def test_a_server_that_accepts_and_never_answers_holds_nobody_up(record: Recorded) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        warnings: list[str] = []
+        store = tracking_store(RunsFolder(Path("runs")), url)
+        sender = Sender(
+            record.database, record.search.id, store, warn=warnings.append, command="track"
+        )
+        started = time.monotonic()
+        record.start()
+        sender.start()
+        whole = time.monotonic() - started
+        assert whole < 1.0  # nobody waited for MLflow's import either
+        started = time.monotonic()
+        assert sender.close(3.0) == 1
+        assert time.monotonic() - started < 4.0
+        assert warnings[-1].startswith("1 messages")
+
+
+class Refusing(threading.Thread):
+    """A server that answers every request with one status, and counts."""
+
+    def __init__(self, status: str, body: str) -> None:
+        super().__init__(daemon=True)
+        self._answer = (
+            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen()
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.asked = 0
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                with connection:
+                    connection.recv(65536)
+                    self.asked += 1
+                    connection.sendall(self._answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("503 Service Unavailable", "{}"),
+        ("401 Unauthorized", "no"),
+        ("404 Not Found", "<html>not MLflow</html>"),
+    ],
+)
+def test_a_server_that_is_not_well_costs_no_message(
+    record: Recorded, status: str, body: str
+) -> None:
+    server = Refusing(status, body)
+    server.start()
+    record.start()
+    store = tracking_store(RunsFolder(Path("runs")), server.url)
+    with pytest.raises(UnfitError, match="1 messages wait"):
+        deliver(record.database, record.search.id, store)
+    server.socket.close()
+    assert server.asked
+    assert Outbox(record.database, record.search.id).parked() == []
+    assert Outbox(record.database, record.search.id).count_waiting() == 1
+
+
+def test_the_commands_deliver_and_refuse_in_sentences(
+    store: TrackingStore, record: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole_search(record)
+    record.writer.release()
+    options = [f"--runs-dir={tmp_path / 'runs'}", f"--tracking-uri={store.uri}"]
+    assert call("pipeline.track", "first", *options) == 0
+    assert capsys.readouterr().out.startswith("17 messages delivered")
+    assert call("pipeline.track", "frist", *options) == 2
+    assert "did you mean first?" in capsys.readouterr().err
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert call("pipeline.ui", f"--port={port}", options[0]) == 3
+    assert f"port {port}" in capsys.readouterr().err
+
+
+def test_the_lease_of_the_driver_is_not_touched(store: TrackingStore, record: Recorded) -> None:
+    record.start()
+    deliver(record.database, record.search.id, store)
+    record.add_trial(0)  # still the writer
+    assert lease.is_live(record.database, record.search.id)

@@ -1,0 +1,150 @@
+"""A record to deliver: made by a real writer, without training anything."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from archsearch.record import lease
+from archsearch.record.database import Database, now_ms
+from archsearch.record.paths import RunsFolder, SearchPaths
+from archsearch.record.reader import get_search
+from archsearch.record.trial import EpochRecord, Outcome, SearchRow, TrialRecord
+from archsearch.record.writer import Ending, Writer, create_search
+from pipeline._main import run
+
+DATA = {
+    "name": "digits",
+    "digest": "d" * 64,
+    "num_train": 1149,
+    "num_val": 288,
+    "num_test": 360,
+    "train_size": None,
+}
+IDENTITY = {"space": "5" * 64, "data": "d" * 64, "seed": 0, "max_epochs": 9}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A search's record, open for writing."""
+
+    paths: SearchPaths
+    database: Database
+    search: SearchRow
+    writer: Writer
+
+    def start(self, **changes: Any) -> None:
+        """A driver begins or continues."""
+        announcement: dict[str, Any] = {
+            "name": self.search.name,
+            "uuid": self.search.uuid,
+            "space_name": "wrn_vs_resnext",
+            "space": {"description": "width or cardinality?", "families": {"wrn": {}}},
+            "data": DATA,
+            "identity": IDENTITY,
+            "settings": {"trials": 20},
+            "tags": {"git_commit": "c0ffee"},
+        }
+        announcement |= changes
+        self.writer.start(announcement["settings"], announcement)
+
+    def refreshed(self) -> SearchRow:
+        """The search as the record has it now."""
+        return get_search(self.database, self.search.name)
+
+    def add_trial(self, number: int, family: str = "wrn") -> None:
+        """A trial is issued."""
+        params = {f"{family}/depth": 16, "training/learning_rate": 0.1, "family": family}
+        self.writer.add_trial(
+            TrialRecord(
+                number=number,
+                family=family,
+                name=f"{family.upper()}-16-{number}",
+                arm="sampler",
+                params=params,
+                config={"name": "x"},
+                config_digest=f"{number:064d}",
+                complexity={"params": 1000 + number, "macs": 5000},
+                outcome=None,
+                reason=None,
+                rung_epochs=None,
+                shadow_rung_epochs=None,
+                created_ms=now_ms(),
+                finished_ms=None,
+            )
+        )
+
+    def add_epochs(self, number: int, first: int, last: int) -> None:
+        """Epochs `first` to `last` are finished, each in its own transaction."""
+        for epoch in range(first, last + 1):
+            result = {
+                "epoch": epoch,
+                "train_loss": 1 / epoch,
+                "train_accuracy": 0.5,
+                "val_loss": None if epoch == 2 else 1.0,  # it was not finite
+                "val_accuracy": 0.1 * epoch,
+                "learning_rate": 0.1,
+                "images": 1149,
+                "train_seconds": 2.0,
+                "val_seconds": 0.1,
+                "diverged": False,
+                "reason": None,
+            }
+            record = EpochRecord(epoch, 1, 0.1 * epoch, result, None, None, now_ms())
+            self.writer.add_epoch(number, record)
+
+    def end_trial(self, number: int, outcome: Outcome, rung: int | None = None) -> None:
+        """A trial has its outcome."""
+        self.writer.end_trial(number, Ending(outcome, f"it {outcome}", rung))
+
+    def finish(self, *, finished: bool = True, **summary: Any) -> None:
+        """The driver ends."""
+        ending = "finished" if finished else "interrupted"
+        self.writer.finish(
+            finished=finished,
+            ending=ending,
+            summary={"ending": ending, "leaderboard": [], "checkpoints": []} | summary,
+        )
+
+
+def new_record(runs: Path, name: str = "first") -> Recorded:
+    """A fresh record whose lease this process holds."""
+    paths = RunsFolder(runs).search(name)
+    database = Database.open(paths.database, create=True)
+    search = create_search(database, name, identity=IDENTITY, settings={}, space={})
+    writer = Writer(database, search.id, lease.acquire(database, search.id))
+    return Recorded(paths, database, search, writer)
+
+
+def call(module: str, *arguments: str) -> int:
+    """`python -m MODULE ARGUMENTS` in this process; its exit code."""
+    app = importlib.import_module(module).app
+    with patch.object(sys, "argv", [module, *arguments]):
+        try:
+            run(app)
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def whole_search(record: Recorded) -> None:
+    """A small search with every kind of ending but one."""
+    record.start()
+    outcomes: list[tuple[Outcome, int | None]] = [
+        ("completed", None),
+        ("stopped", 3),
+        ("diverged", None),
+    ]
+    for number in range(3):
+        record.add_trial(number, "resnext" if number == 1 else "wrn")
+    for epoch in (1, 2, 3):
+        for number in range(3):
+            record.add_epochs(number, epoch, epoch)
+    for number, (outcome, rung) in enumerate(outcomes):
+        record.end_trial(number, outcome, rung)
+    board = {"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}
+    record.finish(leaderboard=[board | {"params": 1000, "macs": 5000}])
