@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "search": "run a search, or continue it",
     "status": "how searches stand",
+    "control": "pause, unpause, stop or cancel a running search",
     "spaces": "list, show, validate spaces; describe a published network",
     "ui": "open the MLflow UI on the store of all searches",
     "track": "deliver to MLflow what it missed",

@@ -63,6 +63,13 @@ def search(
         float,
         typer.Option(min=0, max=1, help="Share of trials drawn uniformly and never stopped."),
     ] = 0.1,
+    hang_seconds: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="Kill a worker that is silent for so long, and for 20 times the median epoch.",
+        ),
+    ] = 300.0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same search on one worker.")] = 0,
     name: Annotated[
         str | None, typer.Option(help="The search's name; derived by default.")
@@ -99,6 +106,7 @@ def search(
         max_params=parsed_count("--max-params", max_params),
         max_macs=max_macs if max_macs == "default" else parsed_count("--max-macs", max_macs),
         random_share=random_share,
+        hang_seconds=hang_seconds,
         seed=seed,
         name=name,
         runs_dir=runs_dir,

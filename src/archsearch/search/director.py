@@ -31,13 +31,12 @@ from archsearch.search.events import (
     Warned,
     trial_ended,
 )
+from archsearch.search.losses import Loss
+from archsearch.search.patience import Patience
 from archsearch.search.study import Study
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
-
-MAX_LOST_ATTEMPTS = 5
-"""Attempts of one trial that may be lost with their workers before it is given up."""
 
 
 class Pause(Enum):
@@ -69,6 +68,7 @@ class Director:
         data: PreparedData,
         num_trials: int,
         slot: Slot,
+        patience: Patience,
         listener: Listener,
     ) -> None:
         self._writer = writer
@@ -83,7 +83,11 @@ class Director:
         self._trials: dict[int, TrialRecord] = {}
         self._waiting: list[int] = []
         self._running: set[int] = set()
+        self._alone: int | None = None
         self._draining: str | None = None
+        self._paused = False
+        self._closed: str | None = None
+        self._patience = patience
         self._exhausted: str | None = None
 
     @property
@@ -99,17 +103,35 @@ class Director:
     @property
     def unfinished(self) -> bool:
         """Whether something of what was asked for is left to do."""
-        to_start = len(self._trials) < self._num_trials and self._exhausted is None
-        return to_start or any(not trial.is_finished for trial in self._trials.values())
+        asked_for = self._exhausted is None and len(self._trials) < self._num_trials
+        return asked_for or any(not trial.is_finished for trial in self._trials.values())
 
     @property
     def draining(self) -> str | None:
         """Why running trials end with their next epoch, unfinished; None while they go on."""
         return self._draining
 
+    @property
+    def ending(self) -> str | None:
+        """Why the search ends before all that was asked for is done, if somebody wanted that."""
+        return self._draining or self._closed
+
+    @property
+    def patience(self) -> Patience:
+        """How long a trial may take for an epoch."""
+        return self._patience
+
     def drain(self, reason: str) -> None:
         """Start nothing more; let each running trial finish its epoch."""
         self._draining = self._draining or reason
+
+    def close(self, reason: str) -> None:
+        """Start no new trial; those that are running or waiting are trained to their end."""
+        self._closed = reason
+
+    def pause(self, paused: bool) -> None:
+        """Let running trials finish their epoch and wait; or let everything go on."""
+        self._paused = paused
 
     def restore(self, trials: Sequence[TrialRecord]) -> None:
         """Take over what is recorded, then what workers published and nobody recorded.
@@ -130,9 +152,7 @@ class Director:
         unfinished = [t for t in self._trials.values() if not t.is_finished]
         for trial in unfinished:
             if any(ended is None for ended in trial.attempts.values()):
-                reason = "its driver ended"
-                self._writer.end_attempts(trial.number, "interrupted", reason)
-                self._trials[trial.number] = _attempts_ended(trial, "interrupted")
+                self._end_attempts(trial, "interrupted", "its driver ended")
         self._waiting = [trial.number for trial in unfinished]
 
     def _adopt_published(self, trial: TrialRecord) -> None:
@@ -165,11 +185,13 @@ class Director:
         """
         if self._draining is not None:
             return Pause.DONE
-        if len(self._running) >= num_slots:
+        if self._paused or len(self._running) >= num_slots:
             return Pause.WAIT
+        if self._alone is not None:
+            return Pause.WAIT if self._running else self._issue_again(self._alone)
         if self._waiting:
             return self._issue_again(self._waiting.pop(0))
-        if len(self._trials) >= self._num_trials or self._exhausted is not None:
+        if self._num_to_start() == 0:
             # A trial that is still running may come back as lost.
             return Pause.WAIT if self._running else Pause.DONE
         try:
@@ -178,6 +200,11 @@ class Director:
             self._exhausted = str(error)
             self._tell(Said(f"the search ends early: {error}"))
             return self.next_assignment(num_slots)
+
+    def _num_to_start(self) -> int:
+        if self._exhausted is not None or self._closed is not None:
+            return 0
+        return max(0, self._num_trials - len(self._trials))
 
     def _issue_new(self, number: int) -> Assignment:
         draw = self._draws.next(number)
@@ -244,6 +271,7 @@ class Director:
         return self._on_epoch(trial, report)
 
     def _on_epoch(self, trial: TrialRecord, report: EpochReport) -> Decision:
+        self._patience.saw(report.result.train_seconds + report.result.val_seconds)
         # A repeated epoch (its checkpoint was damaged) is recorded already, ruling and all.
         if report.result.epoch > len(trial.epochs):
             self._record_epoch(
@@ -255,7 +283,8 @@ class Director:
             )
         if self._trials[trial.number].is_finished:
             return Decision.STOP
-        return Decision.STOP if self._draining is not None else Decision.CONTINUE
+        is_held_up = self._draining is not None or self._paused
+        return Decision.STOP if is_held_up else Decision.CONTINUE
 
     def _record_epoch(
         self,
@@ -321,33 +350,46 @@ class Director:
             self._tell(trial_ended(trial))
 
     def on_released(self, number: int) -> None:
-        """The worker of a trial is free again: it ended, or it was let go while draining."""
+        """The worker of a trial is free again: it ended, or was let go in a drain or a pause."""
         self._running.discard(number)
+        trial = self._trials[number]
+        if trial.is_finished:
+            self._alone = None if self._alone == number else self._alone
+        elif self._draining is None:
+            self._end_attempts(trial, "paused", "the search was paused")
+            if self._alone != number:
+                self._waiting.append(number)
 
-    def on_lost(self, number: int, reason: str) -> None:
+    def on_lost(self, number: int, loss: Loss) -> None:
         """A worker is gone with its trial, which is issued again from its last checkpoint.
 
-        That is not held against the variant: the loss is counted apart, and only after
-        `MAX_LOST_ATTEMPTS` losses is the trial given up.
+        That is not held against the variant: losses are counted apart, and only when one kind
+        of them has come too often is the trial given up.
         """
         self._running.discard(number)
+        if self._trials[number].is_finished:
+            return
+        self._end_attempts(self._trials[number], loss.kind, loss.reason)
+        self._adopt_published(self._trials[number])
         trial = self._trials[number]
+        self._alone = None if self._alone == number else self._alone
         if trial.is_finished:
             return
-        self._writer.end_attempts(number, "lost", reason)
-        trial = _attempts_ended(trial, "lost")
-        self._trials[number] = trial
-        self._adopt_published(trial)
-        trial = self._trials[number]
-        if trial.is_finished:
+        ending = loss.verdict(trial.attempts.values())
+        if ending is not None:
+            self._end(trial, ending, None)
             return
-        losses = sum(ended == "lost" for ended in trial.attempts.values())
-        if losses >= MAX_LOST_ATTEMPTS:
-            text = f"its worker was lost {losses} times; the last time: {reason}"
-            self._end(trial, Ending("failed", text), None)
-            return
-        self._tell(Warned(f"trial {number} lost its worker ({reason}); it continues on another"))
-        self._waiting.append(number)
+        where = "alone, when no other trial runs" if loss.kind == "memory" else "on another"
+        self._tell(Warned(f"trial {number} lost its worker ({loss.reason}); it goes on {where}"))
+        if loss.kind == "memory":
+            self._alone = number
+        else:
+            self._waiting.append(number)
+
+    def _end_attempts(self, trial: TrialRecord, how: str, reason: str) -> None:
+        self._writer.end_attempts(trial.number, how, reason)
+        ended: dict[int, str | None] = {n: old or how for n, old in trial.attempts.items()}
+        self._trials[trial.number] = replace(trial, attempts=ended)
 
 
 def result_json(result: EpochResult) -> dict[str, Any]:
@@ -376,7 +418,3 @@ def _protected(trial: TrialRecord) -> bool:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _attempts_ended(trial: TrialRecord, how: str) -> TrialRecord:
-    return replace(trial, attempts={n: ended or how for n, ended in trial.attempts.items()})

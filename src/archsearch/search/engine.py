@@ -174,19 +174,21 @@ def _run_tune(
     from archsearch.search.ray_adapters import (
         DirectedScheduler,
         DirectedSearcher,
+        Fleet,
         StopNow,
         StoppedNow,
     )
     from archsearch.search.trial import TrialActor
 
+    fleet = Fleet(conduct)
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
     resources = {"cpu": request.cpus_per_trial, "gpu": gpus_per_trial}
     try:
         tune.Tuner(
             tune.with_resources(TrialActor, resources),
             tune_config=tune.TuneConfig(
-                search_alg=DirectedSearcher(conduct, slots),
-                scheduler=DirectedScheduler(conduct),
+                search_alg=DirectedSearcher(fleet, slots),
+                scheduler=DirectedScheduler(fleet),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -195,7 +197,7 @@ def _run_tune(
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                stop=StopNow(conduct),
+                stop=StopNow(fleet),
                 # Stopped trials have published their checkpoint already.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

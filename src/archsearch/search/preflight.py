@@ -9,6 +9,8 @@ from archsearch.models.complexity import complexity
 from archsearch.models.spec import ArchitectureError
 from archsearch.spaces.limits import Constraints
 from archsearch.spaces.trial import TrialConfig
+from archsearch.training.footprint import training_memory
+from archsearch.training.precision import Precision
 
 
 class InfeasibleError(Exception):
@@ -21,9 +23,13 @@ class Preflight:
 
     caps: tuple[tuple[Constraints, str], ...]
     """Each set of caps with how a user lifts it."""
+    precision: Precision = "float32"
+    """At which memory is predicted: float32 takes the most, so it is safe for any worker."""
 
     def check(self, config: TrialConfig) -> dict[str, Any]:
         """The cost of a variant, counted on the meta device.
+
+        `memory_mib` is told only where it is capped: it takes as long again to predict.
 
         Raises:
             InfeasibleError: A cap is exceeded, or the network does not fit the images.
@@ -32,11 +38,28 @@ class Preflight:
             cost = complexity(config.architecture, config.input)
         except ArchitectureError as error:
             raise InfeasibleError(str(error)) from None
+        self._refuse_above(config, params=cost.params, macs=cost.macs)
+        told = cost.model_dump(mode="json")
+        if any(caps.max_memory_mib is not None for caps, _ in self.caps):
+            memory = training_memory(
+                config.architecture, config.input, config.recipe.batch_size, self.precision
+            )
+            self._refuse_above(config, memory_mib=memory.peak_mib)
+            told["memory_mib"] = memory.peak_mib
+        return told
+
+    def _refuse_above(
+        self,
+        config: TrialConfig,
+        *,
+        params: int | None = None,
+        macs: int | None = None,
+        memory_mib: float | None = None,
+    ) -> None:
         for caps, _ in self.caps:
-            broken = caps.violations(params=cost.params, macs=cost.macs)
+            broken = caps.violations(params=params, macs=macs, memory_mib=memory_mib)
             if broken:
                 raise InfeasibleError(f"{config.name}: {'; '.join(broken)}")
-        return cost.model_dump(mode="json")
 
     @property
     def how_to_lift(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import ray
 from pydantic import TypeAdapter
 from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -15,6 +18,7 @@ from archsearch.halving.decision import Decision
 from archsearch.search.assignment import Assignment, Report
 from archsearch.search.conduct import Conduct
 from archsearch.search.director import Pause
+from archsearch.search.losses import Loss
 
 METRIC = "val_accuracy"
 ASSIGNMENT = "assignment"
@@ -23,14 +27,76 @@ REPORT = "report"
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
 
+class Fleet:
+    """The trials that Tune runs now, in its terms; kills those whose workers hang.
+
+    Tune's parts know a trial by Tune's id, the director by its number.
+    """
+
+    def __init__(self, conduct: Conduct) -> None:
+        self.conduct = conduct
+        self.numbers: dict[str, int] = {}
+        self._trials: dict[str, Trial] = {}
+        self._last_sign: dict[str, float] = {}
+        self._losses: dict[str, Loss] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its parts for a restore that this project never asks for.
+        return {}
+
+    def add(self, trial: Trial) -> None:
+        """Tune has made a trial of an assignment."""
+        self._trials[trial.trial_id] = trial
+
+    def saw(self, trial: Trial) -> None:
+        """A trial has reported."""
+        self._last_sign[trial.trial_id] = time.monotonic()
+
+    def failed(self, trial: Trial) -> None:
+        """Tune has lost a trial; its exception says how."""
+        self._losses.setdefault(trial.trial_id, _loss_of(trial.get_error()))
+
+    def remove(self, trial_id: str) -> tuple[int | None, Loss]:
+        """Tune has ended a trial: its number, and how it was lost, if it was."""
+        self._trials.pop(trial_id, None)
+        self._last_sign.pop(trial_id, None)
+        loss = self._losses.pop(trial_id, Loss("lost", "it died"))
+        return self.numbers.pop(trial_id, None), loss
+
+    def kill_the_hung(self) -> None:
+        """Kill workers from which nothing has come for longer than the director's patience.
+
+        A trial that waits for resources is not running yet, and may wait.
+        """
+        now = time.monotonic()
+        patience = self.conduct.director.patience.seconds
+        for trial_id, trial in self._trials.items():
+            actor = trial.temporary_state.ray_actor
+            if trial.status != Trial.RUNNING or actor is None or trial_id in self._losses:
+                continue
+            silent = now - self._last_sign.setdefault(trial_id, now)
+            if silent > patience:
+                self._losses[trial_id] = Loss("hung", f"no epoch in {silent:.0f} s")
+                ray.kill(actor)
+
+
+def _loss_of(error: Any) -> Loss:
+    cause = getattr(error, "cause", None)
+    if isinstance(error, OutOfMemoryError) or isinstance(cause, OutOfMemoryError):
+        return Loss("memory", "its machine ran out of memory")
+    if isinstance(error, RayActorError) and getattr(error, "preempted", False):
+        return Loss("preempted", "its machine was taken back")
+    return Loss("lost", "it died")
+
+
 class DirectedSearcher(Searcher):
     """Gives Tune one assignment whenever a slot is free."""
 
-    def __init__(self, conduct: Conduct, num_slots: Callable[[], int]) -> None:
+    def __init__(self, fleet: Fleet, num_slots: Callable[[], int]) -> None:
         super().__init__(metric=METRIC, mode="max")
-        self._conduct = conduct
+        self._fleet = fleet
+        self._conduct = fleet.conduct
         self._num_slots = num_slots
-        self._numbers: dict[str, int] = {}
 
     def suggest(  # type: ignore[override]  # Ray's own annotation forgets FINISHED
         self, trial_id: str
@@ -45,7 +111,7 @@ class DirectedSearcher(Searcher):
             return None
         if answer is Pause.DONE:
             return str(Searcher.FINISHED)
-        self._numbers[trial_id] = answer.number
+        self._fleet.numbers[trial_id] = answer.number
         return {ASSIGNMENT: answer.model_dump_json()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -55,12 +121,12 @@ class DirectedSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A slot is free; with `error`, because its worker is gone."""
-        number = self._numbers.pop(trial_id, None)
+        number, loss = self._fleet.remove(trial_id)
         if number is None:
             return
         director = self._conduct.director
         if error and not self._conduct.stop_now:
-            self._conduct.guarded(lambda: director.on_lost(number, "it died"), None)
+            self._conduct.guarded(lambda: director.on_lost(number, loss), None)
         else:
             self._conduct.guarded(lambda: director.on_released(number), None)
 
@@ -74,12 +140,23 @@ class DirectedSearcher(Searcher):
 class DirectedScheduler(FIFOScheduler):
     """Stops a trial when the director says so; the order of trials is the searcher's."""
 
-    def __init__(self, conduct: Conduct) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._conduct = conduct
+        self._fleet = fleet
+        self._conduct = fleet.conduct
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember it: a worker that hangs is killed."""
+        super().on_trial_add(tune_controller, trial)
+        self._fleet.add(trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Note how it was lost; Tune tells the searcher next, without saying why."""
+        self._fleet.failed(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report is recorded."""
+        self._fleet.saw(trial)
         report = _REPORTS.validate_json(result[REPORT])
         decision = self._conduct.guarded(
             lambda: self._conduct.director.on_report(report), Decision.STOP
@@ -95,8 +172,8 @@ class StoppedNow(BaseException):
 class StopNow(tune.Stopper):
     """Ends Tune's loop at once after an error or a signal."""
 
-    def __init__(self, conduct: Conduct) -> None:
-        self._conduct = conduct
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never: single trials are stopped by the scheduler."""
@@ -109,6 +186,7 @@ class StopNow(tune.Stopper):
             StoppedNow: Everything ends now. Had it only told Tune to stop, Tune would wait for
                 the running epochs, for up to ten minutes.
         """
-        if self._conduct.stop_now:
+        if self._fleet.conduct.stop_now:
             raise StoppedNow
+        self._fleet.kill_the_hung()
         return False

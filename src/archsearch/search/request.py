@@ -50,6 +50,8 @@ class SearchRequest(Frozen):
     """Cap on multiply-accumulates; `default` caps only where there is no accelerator."""
     random_share: float = Field(default=0.1, ge=0, le=1)
     """Share of trials drawn uniformly and never stopped: what a verdict can rest on."""
+    hang_seconds: float = Field(default=300.0, gt=0)
+    """A worker silent for so long, and for 20 times the median epoch, is killed as hung."""
     name: str | None = None
     runs_dir: Path = Path("runs")
     database: str | None = None

@@ -17,6 +17,7 @@ from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
+from archsearch.record.requests import take_requests
 from archsearch.record.trial import SearchRow, TrialRecord, leaderboard
 from archsearch.record.writer import Writer, create_search
 from archsearch.search.conduct import Conduct
@@ -25,6 +26,7 @@ from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
 from archsearch.search.heartbeat import Heartbeat
 from archsearch.search.interruption import Interruption
+from archsearch.search.patience import Patience
 from archsearch.search.preflight import Preflight
 from archsearch.search.provenance import code_version
 from archsearch.search.request import SearchRequest, check_identity, identity_of
@@ -218,9 +220,7 @@ def _drive(
             listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
 
         conduct.on_started = on_started
-        budget = plan.request.time_budget_seconds
-        if budget is not None:
-            heartbeat.watch(lambda: _watch_budget(conduct, budget, search, heartbeat))
+        heartbeat.watch(lambda: _watch(conduct, plan, search, writer, heartbeat))
         try:
             logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
             if conduct.error is not None:
@@ -273,6 +273,7 @@ def _director(plan: _Plan, search: SearchRow, writer: Writer, listener: Listener
         data=plan.data,
         num_trials=plan.request.trials,
         slot=Slot(plan.request.cpus_per_trial, plan.gpus_per_trial),
+        patience=Patience(plan.request.hang_seconds),
         listener=listener,
     )
 
@@ -291,11 +292,23 @@ def _announcement(plan: _Plan, search: SearchRow) -> dict[str, Any]:
     }
 
 
-def _watch_budget(
-    conduct: Conduct, budget: float, search: SearchRow, heartbeat: Heartbeat
+def _watch(
+    conduct: Conduct, plan: _Plan, search: SearchRow, writer: Writer, heartbeat: Heartbeat
 ) -> None:
-    if search.seconds + heartbeat.seconds >= budget:
-        conduct.director.drain(f"its time budget of {budget:g} s is used up")
+    """With every heartbeat: the time budget, and what other commands ask for."""
+    director = conduct.director
+    budget = plan.request.time_budget_seconds
+    if budget is not None and search.seconds + heartbeat.seconds >= budget:
+        director.drain(f"its time budget of {budget:g} s is used up")
+    for kind in take_requests(writer.database, search.id):
+        match kind:
+            case "pause" | "unpause":
+                director.pause(kind == "pause")
+            case "stop":
+                director.close("stopped by `pipeline.control`")
+            case "cancel":
+                director.drain("cancelled by `pipeline.control`")
+                conduct.stop_now = True
 
 
 def _finish(conduct: Conduct, plan: _Plan, writer: Writer, interruption: Interruption) -> None:
@@ -309,7 +322,7 @@ def _finish(conduct: Conduct, plan: _Plan, writer: Writer, interruption: Interru
     elif interruption.exit_code is not None:
         ending = "interrupted"
     else:
-        ending = director.draining or "interrupted"
+        ending = director.ending or "interrupted"
     try:
         writer.finish(finished=finished, ending=ending, summary=_summary(director.trials, plan))
     except ArchsearchError as error:

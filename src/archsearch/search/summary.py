@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from archsearch.record.trial import TrialRecord
 from archsearch.search.display import shown_accuracy, shown_params, shown_seconds
 from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
+from archsearch.tracking.redaction import redact
 
 _ROWS = 10
 
@@ -80,7 +82,9 @@ def _leaderboard(trials: list[TrialRecord]) -> Table:
 
 def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[str, str]]:
     """Commands that work when pasted, for what people do next."""
-    folder = "" if request.runs_dir == Path("runs") else f" --runs-dir {request.runs_dir}"
+    folder = ""
+    if request.runs_dir != Path("runs"):
+        folder = f" --runs-dir {shlex.quote(str(request.runs_dir))}"
     database = "" if request.database is None else " --database URL"
     commands = []
     if result.finished:
@@ -89,7 +93,10 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
     else:
         commands.append(("resume", request.command()))
     commands.append(("look", f"python -m pipeline.status {result.name}{folder}{database}"))
-    commands.append(("browse", f"python -m pipeline.ui{folder}"))
+    tracking = ""
+    if request.tracking_uri is not None:
+        tracking = f" --tracking-uri {shlex.quote(redact(request.tracking_uri))}"
+    commands.append(("browse", f"python -m pipeline.ui{folder}{tracking}"))
     if result.leaderboard:
         commands.append(("promote", f"python -m pipeline.promote {result.name}{folder}{database}"))
     if result.undelivered:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from pydantic import ValidationError
 
-from archsearch.errors import nearest_names
 from archsearch.models import FAMILIES, ArchitectureError, FamilySpec
 from archsearch.models.spec import normalise_name, sentences
 from archsearch.schema import InputSpec
@@ -43,6 +43,15 @@ PUBLISHED_NAMES: tuple[str, ...] = (
 CIFAR_INPUT = InputSpec(in_channels=3, image_size=32, num_classes=10)
 IMAGENET_INPUT = InputSpec(in_channels=3, image_size=224, num_classes=1000)
 
+_EXAMPLES = (
+    "ResNet-110",
+    "preact-ResNet-164",
+    "WRN-28-10",
+    "ResNeXt-29-8x64d",
+    "DenseNet-BC-100-12",
+)
+"""One name for each form that names take, for messages."""
+
 _ALIASES: tuple[tuple[str, str], ...] = (
     # The ResNeXt paper's baselines: with 64 channels on ImageNet it is the plain ResNet (table 1).
     (r"resnet-?(50|101|152|200)-?\(?1x64d\)?", r"resnet-\1"),
@@ -73,7 +82,11 @@ def parse_name(text: str) -> FamilySpec:
             return family.model_validate(fields)
         except ValidationError as error:
             raise ArchitectureError(f"{text!r} names no network: {sentences(error)}") from error
-    raise ArchitectureError(f"unknown network {text!r}: {nearest_names(text, PUBLISHED_NAMES)}")
+    near = difflib.get_close_matches(text, PUBLISHED_NAMES, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ArchitectureError(
+        f"unknown network {text!r}: {hint}names look like {', '.join(_EXAMPLES)}"
+    )
 
 
 def default_input(name: str) -> InputSpec:

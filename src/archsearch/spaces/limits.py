@@ -50,7 +50,7 @@ class Constraints(Frozen):
     """Multiply-accumulates of one image's forward pass (convolutions and linear layers)."""
 
     max_memory_mib: Count | None = None
-    """Predicted memory of training, in MiB."""
+    """Memory of training that is predicted at a trial's batch size, in MiB."""
 
     def violations(
         self,

@@ -207,7 +207,7 @@ class Training:
             precision=self.precision,
         )
         loss = functional.cross_entropy(logits, self._val.labels)
-        accuracy = (logits.argmax(1) == self._val.labels).float().mean()
+        accuracy = (logits.argmax(1) == self._val.labels).double().mean()
         return float(loss), float(accuracy)
 
     def state_bytes(self) -> bytes:

@@ -1,0 +1,50 @@
+"""How a trial can lose its worker, and how often that is forgiven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from archsearch.record.trial import Outcome
+from archsearch.record.writer import Ending
+
+LossKind = Literal["lost", "preempted", "memory", "hung"]
+LOSS_KINDS: tuple[LossKind, ...] = get_args(LossKind)
+
+# Losses that are nobody's fault are forgiven more often than those a variant may cause.
+_FORGIVEN: dict[LossKind, int] = {"lost": 4, "preempted": 100, "memory": 1, "hung": 1}
+_OUTCOME: dict[LossKind, Outcome] = {
+    "lost": "failed",
+    "preempted": "failed",
+    "memory": "out_of_memory",
+    "hung": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A worker is gone with its trial.
+
+    Attributes:
+        kind: `lost` (killed, its node gone), `preempted` (the node was taken back), `memory`
+            (the node ran out of host memory), `hung` (no epoch for too long: we killed it).
+        reason: For a person.
+    """
+
+    kind: LossKind
+    reason: str
+
+    def verdict(self, ended_attempts: Iterable[str | None]) -> Ending | None:
+        """The trial's ending, once this kind of loss has come too often; else it goes on.
+
+        Args:
+            ended_attempts: How the trial's attempts ended, this loss included.
+        """
+        times = sum(ended == self.kind for ended in ended_attempts)
+        if times <= _FORGIVEN[self.kind]:
+            return None
+        reason = f"its worker was {self.kind} {times} times; the last time: {self.reason}"
+        if self.kind == "memory":
+            reason = f"{self.reason}, the last time alone on its machine"
+        return Ending(_OUTCOME[self.kind], reason)

@@ -1,0 +1,54 @@
+"""A running search is steered from another process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.cli_support import call, start_search, status
+
+SEARCH = ("--space", "smoke", "--trials", 40, "--concurrency", 2, "--name", "steered")
+
+
+def test_pause_holds_all_trials_and_unpause_lets_them_go_on(tmp_path: Path) -> None:
+    with start_search(*SEARCH, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 2)
+        assert call("control", "steered", "pause", cwd=tmp_path).returncode == 0
+        deadline = time.monotonic() + 60
+        before = -1
+        while (now := _epochs(tmp_path)) != before and time.monotonic() < deadline:
+            before = now
+            time.sleep(3)
+        assert _epochs(tmp_path) == before
+        assert status(tmp_path, "steered")["state"] == "running"
+        assert call("control", "steered", "unpause", cwd=tmp_path).returncode == 0
+        search.wait_for("epoch_finished", 1)
+        assert call("control", "steered", "stop", cwd=tmp_path).returncode == 0
+        code, errors = search.end()
+    assert (code, errors) == (0, "")
+    stopped = status(tmp_path, "steered")
+    # No trial was left half trained, and what was asked for is still to be done.
+    assert stopped["state"] == "interrupted"
+    assert stopped["outcomes"].keys() <= {"completed", "stopped"}
+    assert 0 < len(stopped["trials"]) < 40
+    assert all(trial["epochs"] == trial["epochs_trained"] for trial in stopped["trials"])
+
+
+def test_cancel_ends_now_and_a_search_that_does_not_run_cannot_be_steered(
+    tmp_path: Path,
+) -> None:
+    with start_search(*SEARCH, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 1)
+        assert call("control", "steered", "cancel", cwd=tmp_path).returncode == 0
+        search.end()
+    assert "cancelled" in status(tmp_path, "steered")["ending"]
+    late = call("control", "steered", "pause", cwd=tmp_path)
+    assert late.returncode == 3
+    assert "is not running" in late.stderr
+    unknown = call("control", "steerd", "pause", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "did you mean steered?" in unknown.stderr
+
+
+def _epochs(cwd: Path) -> int:
+    return sum(trial["epochs"] for trial in status(cwd, "steered")["trials"])
