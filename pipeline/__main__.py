@@ -8,6 +8,7 @@ COMMANDS = {
     "search": "run a search, or continue it",
     "status": "how searches stand",
     "control": "pause, unpause, stop or cancel a running search",
+    "doctor": "is this machine fit for searches?",
     "spaces": "list, show, validate spaces; describe a published network",
     "ui": "open the MLflow UI on the store of all searches",
     "track": "deliver to MLflow what it missed",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -16,6 +18,7 @@ from archsearch.errors import UnfitError, UsageError
 from archsearch.record import tables
 
 BUSY_SECONDS = 30.0
+_RESTORE = "restore a copy of the search's folder, or start another search by --name"
 
 
 def now_ms() -> int:
@@ -62,12 +65,21 @@ class Database:
                     f"{self.label} is not a record of archsearch (it has no table `versions`); "
                     "name another file or database, or move this one away"
                 )
+            self._check_pages(connection, thoroughly=create)
             version = connection.scalar(sa.select(sa.func.max(tables.versions.c.version)))
             if version != tables.SCHEMA_VERSION:
                 raise UnfitError(
                     f"{self.label} has schema version {version}, this program reads "
                     f"{tables.SCHEMA_VERSION}; use the archsearch release that wrote it"
                 )
+
+    def _check_pages(self, connection: Connection, *, thoroughly: bool) -> None:
+        """A damaged file can look sound until the damaged page is read: a driver reads all."""
+        if not thoroughly or connection.dialect.name != "sqlite":
+            return
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise UnfitError(f"the record {self.label} is damaged ({found}); {_RESTORE}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -148,13 +160,24 @@ def _explained(label: str) -> Iterator[None]:
         advice = "check that it can be reached and written"
         if "locked" in text:
             advice = (
-                f"another process has held its lock for {BUSY_SECONDS:.0f} s; end it, then retry"
+                f"its lock has been held for {BUSY_SECONDS:.0f} s by {_users_of(str(Path(label).resolve()))}; end "
+                "that, then run the same command again"
             )
         elif "full" in text or "disk I/O" in text:
             advice = "free disk space, then run the same command again: it continues"
         raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
     except DBAPIError as error:
         raise UnfitError(
-            f"the record {label} cannot be read ({error.orig}); it may be damaged: restore a copy "
-            "of the search's folder, or start another search by --name"
+            f"the record {label} cannot be read ({error.orig}); it may be damaged; {_RESTORE}"
         ) from error
+
+
+def _users_of(path: str) -> str:
+    """The other processes that have a file open, as far as this user may see them."""
+    users = []
+    for process in psutil.process_iter(["pid", "name"]):
+        with suppress(psutil.Error):
+            is_other = process.pid != os.getpid()
+            if is_other and any(path == opened.path for opened in process.open_files()):
+                users.append(f"process {process.pid} ({process.name()})")
+    return " or ".join(users) or "another process"

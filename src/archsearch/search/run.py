@@ -13,6 +13,7 @@ from archsearch.files import write_atomic
 from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.record import lease
+from archsearch.record.consistency import check_record_is_newest, check_record_is_there
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder, SearchPaths
@@ -80,11 +81,12 @@ def run_search(
     with Interruption() as interruption:
         plan = _plan(request, listener)
         with_database = plan.paths.database if request.database is None else request.database
-        _refuse_lost_record(plan.paths, with_database)
+        check_record_is_there(plan.paths, with_database)
         database = Database.open(with_database, create=True)
         try:
             search = _registered(database, plan)
             if _has_all(database, search, request):
+                check_record_is_newest(plan.paths, read_trials(database, search.id))
                 if Outbox(database, search.id).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
@@ -93,6 +95,7 @@ def run_search(
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
             try:
+                check_record_is_newest(plan.paths, read_trials(database, search.id))
                 return _drive(plan, search, writer, listener, interruption, run_trials or _on_ray)
             finally:
                 writer.release()
@@ -147,15 +150,6 @@ def _gpus_per_trial(request: SearchRequest) -> float:
     import torch
 
     return 1.0 if request.address is None and torch.cuda.is_available() else 0.0
-
-
-def _refuse_lost_record(paths: SearchPaths, database: Path | str) -> None:
-    """A folder with trials but without its record must not start from nothing in silence."""
-    if isinstance(database, Path) and not database.exists() and any(paths.trials.glob("*")):
-        raise UnfitError(
-            f"{paths.trials} holds trials, but their record {database} is gone; restore it from "
-            "a copy, or move the folder away to begin anew"
-        )
 
 
 def _registered(database: Database, plan: _Plan) -> SearchRow:

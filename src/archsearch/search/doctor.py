@@ -1,0 +1,164 @@
+"""Is this machine fit for searches? Each finding is fine, or says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+
+from archsearch.errors import ArchsearchError
+from archsearch.record.paths import RunsFolder
+from archsearch.record.status import search_status
+from archsearch.tracking.store import TrackingStore, tracking_store
+
+_GIB = 2**30
+MEMORY_PER_WORKER = 1.5 * _GIB
+"""A worker with torch holds about 1 GB, and a small network's training needs some more."""
+FREE_DISK = 2 * _GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: What was looked at.
+        told: What was found.
+        advice: What to do; None if it is fine.
+    """
+
+    about: str
+    told: str
+    advice: str | None = None
+
+
+def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
+    """Look at everything that a search on this machine needs."""
+    runs = RunsFolder(runs_dir)
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _versions,
+        _devices,
+        _memory,
+        lambda: _disk(runs),
+        lambda: _searches(runs),
+        lambda: _tracking(runs, tracking_uri),
+        _security,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _versions() -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", python)
+    yield Finding("SQLite", sqlite3.sqlite_version)
+    for text in metadata.requires("archsearch") or []:
+        requirement = Requirement(text)
+        if requirement.marker is not None:
+            continue
+        name, wanted = requirement.name, requirement.specifier
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "is not installed", f"pip install '{name}{wanted}'")
+            continue
+        fits = wanted.contains(found, prereleases=True)
+        advice = (
+            None if fits else f"pip install '{name}{wanted}' (older ones are unsafe or differ)"
+        )
+        yield Finding(name, found, advice)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    from archsearch.training.precision import native_precision
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    precision = native_precision(torch.device("cpu"))
+    yield Finding("processor", f"{cores} cores, {precision} computed natively")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield Finding("GPUs", ", ".join(names) or "none: small variants only, by a default MAC cap")
+
+
+def _memory() -> Iterator[Finding]:
+    free = psutil.virtual_memory().available
+    workers = int(free // MEMORY_PER_WORKER)
+    advice = None
+    if workers < 1:
+        advice = "end other programs, or use a machine with more memory"
+    yield Finding("free memory", f"{free / _GIB:.1f} GiB: room for {workers} workers", advice)
+
+
+def _disk(runs: RunsFolder) -> Iterator[Finding]:
+    folder = runs.root.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        advice = "choose another folder by --runs-dir"
+        yield Finding("runs folder", f"{folder} cannot be written: {error.strerror}", advice)
+        return
+    free = shutil.disk_usage(folder).free
+    advice = None if free >= FREE_DISK else "free some space, or choose another --runs-dir"
+    yield Finding("runs folder", f"{runs.root}: {free / _GIB:.1f} GiB free", advice)
+
+
+def _searches(runs: RunsFolder) -> Iterator[Finding]:
+    for name in runs.names():
+        try:
+            status = search_status(runs, name)
+        except ArchsearchError as error:
+            yield Finding(f"search {name}", "cannot be read", str(error))
+            continue
+        advice = None
+        if status.undelivered and status.state != "running":
+            advice = f"python -m pipeline.track {name} --runs-dir {runs.root}"
+        told = f"{status.state}, {status.undelivered} messages not delivered to tracking"
+        yield Finding(f"search {name}", told, advice)
+
+
+def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[Finding]:
+    try:
+        store: TrackingStore = tracking_store(runs, uri)
+    except ArchsearchError as error:
+        yield Finding("tracking", "cannot be used", str(error))
+        return
+    if store.sqlite is not None and not store.sqlite.exists():
+        yield Finding("tracking", f"{store.label}: made by the first search")
+        return
+    from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
+
+    try:
+        client = open_client(store, BACKGROUND_TIMEOUT_SECONDS)
+        found = len(client.search_experiments(max_results=1000))
+    except Exception as error:
+        advice = "start it or correct --tracking-uri; searches run without it, and deliver later"
+        yield Finding("tracking", f"{store.label}: {sentence(error)}", advice)
+        return
+    yield Finding("tracking", f"{store.label}: answers, {found} experiments")
+
+
+def _security() -> Iterator[Finding]:
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists():
+        is_open = bool(token.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+        advice = f"chmod 600 {token}" if is_open else None
+        yield Finding("Ray's token", "others can read it" if is_open else "yours alone", advice)
+    unsafe = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "").lower() == "true"
+    yield Finding(
+        "pickled models",
+        "MLflow would load them" if unsafe else "this project neither writes nor loads them",
+        "unset MLFLOW_ALLOW_PICKLE_DESERIALIZATION" if unsafe else None,
+    )
