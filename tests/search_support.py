@@ -13,9 +13,9 @@ from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials
 from archsearch.record.trial import Refusal, TrialRecord
+from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
 from archsearch.search.conduct import Conduct
-from archsearch.search.director import Pause
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.training.checkpoint_file import (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from archsearch.models.densenet import DenseNetSpec
+from archsearch.models.finetune import TorchvisionSpec
 from archsearch.models.resnet import ResNetSpec
 from archsearch.models.resnext import ResNeXtSpec
 from archsearch.models.spec import Architecture, ArchitectureError
@@ -26,11 +27,12 @@ __all__ = [
     "FamilySpec",
     "ResNeXtSpec",
     "ResNetSpec",
+    "TorchvisionSpec",
     "WideResNetSpec",
     "build_model",
 ]
 
-FamilySpec = ResNetSpec | WideResNetSpec | ResNeXtSpec | DenseNetSpec
+FamilySpec = ResNetSpec | WideResNetSpec | ResNeXtSpec | DenseNetSpec | TorchvisionSpec
 """Any spec; `ArchitectureSpec` is the same as a pydantic field, told apart by `family`."""
 
 ArchitectureSpec = Annotated[FamilySpec, Field(discriminator="family")]
@@ -40,11 +42,12 @@ FAMILIES: Mapping[str, type[FamilySpec]] = {
     "wrn": WideResNetSpec,
     "resnext": ResNeXtSpec,
     "densenet": DenseNetSpec,
+    "torchvision": TorchvisionSpec,
 }
 """Family name, as a space file and `Spec.family` write it → spec."""
 
 
-def build_model(spec: FamilySpec, input_spec: InputSpec) -> Network:
+def build_model(spec: FamilySpec, input_spec: InputSpec, *, pretrained: bool = True) -> Network:
     """The network that `spec` describes, on torch's default device.
 
     Weights come from torch's global generator: seed it for the same weights.
@@ -52,14 +55,21 @@ def build_model(spec: FamilySpec, input_spec: InputSpec) -> Network:
     Args:
         spec: Which network.
         input_spec: Channels and size of the images, number of classes.
+        pretrained: Whether to load the weights that a spec for fine-tuning names. Not needed
+            where a checkpoint replaces them all; on the meta device nothing is loaded anyway.
 
     Raises:
         ArchitectureError: the images are too small for the network.
+        UnfitError: pretrained weights are missing, damaged or another network's.
     """
     # Specs are read, named and checked without torch; only building needs it.
     from archsearch.models.network import build_dense, build_residual
 
     spec.check_input(input_spec)
+    if isinstance(spec, TorchvisionSpec):
+        from archsearch.models.pretrained import build_finetuned
+
+        return build_finetuned(spec, input_spec, pretrained=pretrained)
     if isinstance(spec, DenseNetSpec):
         return build_dense(spec.plan(), input_spec.in_channels, input_spec.num_classes)
     return build_residual(spec.plan(), input_spec.in_channels, input_spec.num_classes)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Self
+
 from torch import Tensor, nn
 
 from archsearch.models.blocks import Head, ResidualBlock, Stem
 from archsearch.models.dense_blocks import DenseStage
 from archsearch.models.plan import DensePlan, ResidualPlan
+
+CLASSIFIER = "head.classifier."
+"""How names of the parameters begin that have to be new for other classes."""
 
 
 class Network(nn.Module):
@@ -16,6 +22,7 @@ class Network(nn.Module):
         stem: Image to the first stage's input.
         stages: One module a stage; a residual stage is a sequence of blocks.
         head: Last feature maps to logits.
+        frozen_stages: How many stages, and with them the stem, training leaves as they are.
     """
 
     def __init__(self, stem: Stem, stages: list[nn.Module], head: Head) -> None:
@@ -23,11 +30,42 @@ class Network(nn.Module):
         self.stem = stem
         self.stages = nn.Sequential(*stages)
         self.head = head
+        self.frozen_stages = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) → logits (N, num_classes)."""
         logits: Tensor = self.head(self.stages(self.stem(x)))
         return logits
+
+    def freeze(self, num_stages: int) -> None:
+        """Leave weights and BatchNorm statistics of the stem and the first stages as they are.
+
+        With all stages, everything but the classifier is left as it is.
+        """
+        self.frozen_stages = num_stages
+        for part in self._frozen_parts():
+            part.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module's, but for the frozen parts, whose BatchNorm keeps its statistics."""
+        super().train(mode)
+        for part in self._frozen_parts():
+            part.eval()
+        return self
+
+    def _frozen_parts(self) -> Iterator[nn.Module]:
+        if self.frozen_stages == 0:
+            return
+        yield self.stem
+        yield from self.stages[: self.frozen_stages]
+        if self.frozen_stages == len(self.stages):
+            yield from (part for name, part in self.head.named_children() if name != "classifier")
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether training leaves the module's own parameters and statistics as they are."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
 def build_residual(plan: ResidualPlan, in_channels: int, num_classes: int) -> Network:

@@ -36,6 +36,8 @@ class Architecture(Frozen):
 
     name_form: ClassVar[str]
     """How names of the family look, for messages."""
+    has_small_form: ClassVar[bool] = True
+    """Whether the family has networks for small images beside its ImageNet forms."""
 
     @property
     def name(self) -> str:
@@ -79,7 +81,11 @@ class Architecture(Frozen):
                 f"`image_size >= {self.total_stride}` must hold for {self.name}, which shrinks "
                 f"images {self.total_stride} times, but got image_size={input_spec.image_size}; "
                 "use larger images (--image-size)"
-                + (" or a CIFAR form of the family" if self.is_imagenet else "")
+                + (
+                    " or a CIFAR form of the family"
+                    if self.is_imagenet and self.has_small_form
+                    else ""
+                )
             )
 
 

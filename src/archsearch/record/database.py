@@ -159,9 +159,10 @@ def _explained(label: str) -> Iterator[None]:
         text = str(error.orig)
         advice = "check that it can be reached and written"
         if "locked" in text:
+            holder = _users_of(str(Path(label).resolve()))
             advice = (
-                f"its lock has been held for {BUSY_SECONDS:.0f} s by {_users_of(str(Path(label).resolve()))}; end "
-                "that, then run the same command again"
+                f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
+                "run the same command again"
             )
         elif "full" in text or "disk I/O" in text:
             advice = "free disk space, then run the same command again: it continues"

@@ -6,21 +6,18 @@ the same (`run_in_process` in `inline.py`), and so can a simulation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Any
 
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
-from archsearch.halving.arms import is_protected
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import Ruling, RungTable
+from archsearch.halving.rung_table import RungTable
 from archsearch.record.database import now_ms
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.record.writer import Ending, Writer
+from archsearch.search.agenda import Agenda, Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
 from archsearch.search.draws import Draws, ExhaustedError
 from archsearch.search.events import (
@@ -33,17 +30,11 @@ from archsearch.search.events import (
 )
 from archsearch.search.losses import Loss
 from archsearch.search.patience import Patience
+from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
 from archsearch.search.study import Study
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
-
-
-class Pause(Enum):
-    """Why there is no assignment now."""
-
-    WAIT = "all slots are taken"
-    DONE = "nothing is left to start"
 
 
 @dataclass(frozen=True)
@@ -77,18 +68,11 @@ class Director:
         self._study = study
         self._rungs = rungs
         self._data = data
-        self._num_trials = num_trials
         self._slot = slot
         self._tell = listener
-        self._trials: dict[int, TrialRecord] = {}
-        self._waiting: list[int] = []
-        self._running: set[int] = set()
-        self._alone: int | None = None
-        self._draining: str | None = None
-        self._paused = False
-        self._closed: str | None = None
         self._patience = patience
-        self._exhausted: str | None = None
+        self._agenda = Agenda(num_trials)
+        self._trials: dict[int, TrialRecord] = {}
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -96,25 +80,16 @@ class Director:
         return list(self._trials.values())
 
     @property
-    def num_running(self) -> int:
-        """Trials that a worker has now."""
-        return len(self._running)
-
-    @property
     def unfinished(self) -> bool:
         """Whether something of what was asked for is left to do."""
-        asked_for = self._exhausted is None and len(self._trials) < self._num_trials
-        return asked_for or any(not trial.is_finished for trial in self._trials.values())
-
-    @property
-    def draining(self) -> str | None:
-        """Why running trials end with their next epoch, unfinished; None while they go on."""
-        return self._draining
+        return self._agenda.asks_for_more(len(self._trials)) or any(
+            not trial.is_finished for trial in self._trials.values()
+        )
 
     @property
     def ending(self) -> str | None:
         """Why the search ends before all that was asked for is done, if somebody wanted that."""
-        return self._draining or self._closed
+        return self._agenda.draining or self._agenda.closed
 
     @property
     def patience(self) -> Patience:
@@ -123,15 +98,15 @@ class Director:
 
     def drain(self, reason: str) -> None:
         """Start nothing more; let each running trial finish its epoch."""
-        self._draining = self._draining or reason
+        self._agenda.draining = self._agenda.draining or reason
 
     def close(self, reason: str) -> None:
         """Start no new trial; those that are running or waiting are trained to their end."""
-        self._closed = reason
+        self._agenda.closed = reason
 
     def pause(self, paused: bool) -> None:
         """Let running trials finish their epoch and wait; or let everything go on."""
-        self._paused = paused
+        self._agenda.paused = paused
 
     def restore(self, trials: Sequence[TrialRecord]) -> None:
         """Take over what is recorded, then what workers published and nobody recorded.
@@ -144,7 +119,10 @@ class Director:
         for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
             if epoch.val_accuracy is not None:
                 self._rungs.report(
-                    trial.number, epoch.epoch, epoch.val_accuracy, protected=_protected(trial)
+                    trial.number,
+                    epoch.epoch,
+                    epoch.val_accuracy,
+                    protected=is_protected_trial(trial),
                 )
         for trial in list(self._trials.values()):
             if not trial.is_finished:
@@ -153,7 +131,7 @@ class Director:
         for trial in unfinished:
             if any(ended is None for ended in trial.attempts.values()):
                 self._end_attempts(trial, "interrupted", "its driver ended")
-        self._waiting = [trial.number for trial in unfinished]
+            self._agenda.goes_on(trial.number)
 
     def _adopt_published(self, trial: TrialRecord) -> None:
         """Record the epochs whose checkpoints are there although their driver was killed."""
@@ -183,28 +161,17 @@ class Director:
         Raises:
             UnfitError: No variant is feasible.
         """
-        if self._draining is not None:
-            return Pause.DONE
-        if self._paused or len(self._running) >= num_slots:
-            return Pause.WAIT
-        if self._alone is not None:
-            return Pause.WAIT if self._running else self._issue_again(self._alone)
-        if self._waiting:
-            return self._issue_again(self._waiting.pop(0))
-        if self._num_to_start() == 0:
-            # A trial that is still running may come back as lost.
-            return Pause.WAIT if self._running else Pause.DONE
+        answer = self._agenda.next(num_slots, len(self._trials))
+        if isinstance(answer, Pause):
+            return answer
+        if isinstance(answer, int):
+            return self._issue_again(answer)
         try:
             return self._issue_new(len(self._trials))
         except ExhaustedError as error:
-            self._exhausted = str(error)
+            self._agenda.exhausted = True
             self._tell(Said(f"the search ends early: {error}"))
             return self.next_assignment(num_slots)
-
-    def _num_to_start(self) -> int:
-        if self._exhausted is not None or self._closed is not None:
-            return 0
-        return max(0, self._num_trials - len(self._trials))
 
     def _issue_new(self, number: int) -> Assignment:
         draw = self._draws.next(number)
@@ -237,7 +204,7 @@ class Director:
         return self._assignment(trial, attempt)
 
     def _assignment(self, trial: TrialRecord, attempt: int) -> Assignment:
-        self._running.add(trial.number)
+        self._agenda.running.add(trial.number)
         self._tell(
             TrialStarted(trial.number, attempt, trial.name, trial.family, trial.arm, trial.params)
         )
@@ -283,8 +250,7 @@ class Director:
             )
         if self._trials[trial.number].is_finished:
             return Decision.STOP
-        is_held_up = self._draining is not None or self._paused
-        return Decision.STOP if is_held_up else Decision.CONTINUE
+        return Decision.STOP if self._agenda.holds_up else Decision.CONTINUE
 
     def _record_epoch(
         self,
@@ -299,17 +265,17 @@ class Director:
         epoch = EpochRecord(
             epoch=result.epoch,
             attempt=attempt,
-            val_accuracy=_finite(result.val_accuracy),
+            val_accuracy=finite(result.val_accuracy),
             result=result_json(result),
             checkpoint=checkpoint,
             checksum=checksum,
             created_ms=now_ms(),
         )
         ruling = self._rungs.report(
-            trial.number, result.epoch, result.val_accuracy, protected=_protected(trial)
+            trial.number, result.epoch, result.val_accuracy, protected=is_protected_trial(trial)
         )
         shadow = result.epoch if ruling.shadow_stop else None
-        ending = _ending(result, ruling, TrialConfig.model_validate(trial.config).max_epochs)
+        ending = ending_of(result, ruling, TrialConfig.model_validate(trial.config).max_epochs)
         self._writer.add_epoch(trial.number, epoch, shadow_rung_epochs=shadow, ending=ending)
         updated = replace(
             trial,
@@ -347,18 +313,16 @@ class Director:
         self._trials[trial.number] = trial
         self._study.tell(trial)
         if ending is not None:
+            self._agenda.ended(trial.number)
             self._tell(trial_ended(trial))
 
     def on_released(self, number: int) -> None:
         """The worker of a trial is free again: it ended, or was let go in a drain or a pause."""
-        self._running.discard(number)
+        self._agenda.running.discard(number)
         trial = self._trials[number]
-        if trial.is_finished:
-            self._alone = None if self._alone == number else self._alone
-        elif self._draining is None:
+        if not trial.is_finished and self._agenda.draining is None:
             self._end_attempts(trial, "paused", "the search was paused")
-            if self._alone != number:
-                self._waiting.append(number)
+            self._agenda.goes_on(number)
 
     def on_lost(self, number: int, loss: Loss) -> None:
         """A worker is gone with its trial, which is issued again from its last checkpoint.
@@ -366,13 +330,12 @@ class Director:
         That is not held against the variant: losses are counted apart, and only when one kind
         of them has come too often is the trial given up.
         """
-        self._running.discard(number)
+        self._agenda.running.discard(number)
         if self._trials[number].is_finished:
             return
         self._end_attempts(self._trials[number], loss.kind, loss.reason)
         self._adopt_published(self._trials[number])
         trial = self._trials[number]
-        self._alone = None if self._alone == number else self._alone
         if trial.is_finished:
             return
         ending = loss.verdict(trial.attempts.values())
@@ -381,40 +344,9 @@ class Director:
             return
         where = "alone, when no other trial runs" if loss.kind == "memory" else "on another"
         self._tell(Warned(f"trial {number} lost its worker ({loss.reason}); it goes on {where}"))
-        if loss.kind == "memory":
-            self._alone = number
-        else:
-            self._waiting.append(number)
+        self._agenda.goes_on(number, alone=loss.kind == "memory")
 
     def _end_attempts(self, trial: TrialRecord, how: str, reason: str) -> None:
         self._writer.end_attempts(trial.number, how, reason)
         ended: dict[int, str | None] = {n: old or how for n, old in trial.attempts.items()}
         self._trials[trial.number] = replace(trial, attempts=ended)
-
-
-def result_json(result: EpochResult) -> dict[str, Any]:
-    """The result as JSON, with null for what is not finite."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in result.model_dump().items()
-    }
-
-
-def _ending(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | None:
-    """How the trial ends with this epoch, if it does."""
-    if result.diverged or not math.isfinite(result.val_accuracy):
-        return Ending("diverged", result.reason or ruling.reason or "its accuracy is no number")
-    if result.epoch >= max_epochs:
-        return Ending("completed", f"trained for all {max_epochs} epochs")
-    if ruling.decision is Decision.STOP:
-        return Ending("stopped", ruling.reason or "", ruling.rung)
-    return None
-
-
-def _protected(trial: TrialRecord) -> bool:
-    """Whether early stopping leaves this trial alone."""
-    return trial.arm == "baseline" or is_protected(trial.arm)  # type: ignore[arg-type]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -71,11 +71,9 @@ def _versions() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             yield Finding(name, "is not installed", f"pip install '{name}{wanted}'")
             continue
+        upgrade = f"pip install '{name}{wanted}' (older ones are unsafe or differ)"
         fits = wanted.contains(found, prereleases=True)
-        advice = (
-            None if fits else f"pip install '{name}{wanted}' (older ones are unsafe or differ)"
-        )
-        yield Finding(name, found, advice)
+        yield Finding(name, found, None if fits else upgrade)
 
 
 def _devices() -> Iterator[Finding]:
@@ -107,8 +105,8 @@ def _disk(runs: RunsFolder) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        advice = "choose another folder by --runs-dir"
-        yield Finding("runs folder", f"{folder} cannot be written: {error.strerror}", advice)
+        elsewhere = "choose another folder by --runs-dir"
+        yield Finding("runs folder", f"{folder} cannot be written: {error.strerror}", elsewhere)
         return
     free = shutil.disk_usage(folder).free
     advice = None if free >= FREE_DISK else "free some space, or choose another --runs-dir"

@@ -53,6 +53,7 @@ class Draws:
     _baselines: list[dict[str, Any]] = field(default_factory=list)
     _arms: dict[str, list[Arm]] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
+    _refused: dict[int, list[Refusal]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.space.baselines:
@@ -64,10 +65,16 @@ class Draws:
             else:
                 self._baselines.append(params)
 
-    def restore(self, trials: Iterable[TrialRecord]) -> None:
-        """Count what was issued before."""
+    def restore(self, trials: Iterable[TrialRecord], refusals: Iterable[Refusal]) -> None:
+        """Count what was issued and refused before.
+
+        A driver may have been killed between a refusal and the draw after it: that is the one to
+        go on with, not the first draw again.
+        """
         for trial in trials:
             self._count(trial.number, trial.family, trial.arm, trial.config_digest)
+        for refusal in refusals:
+            self._refused.setdefault(refusal.before_number, []).append(refusal)
 
     def next(self, number: int) -> Draw:
         """The draw that becomes trial `number`.
@@ -93,20 +100,22 @@ class Draws:
         return None
 
     def _accepted_draw(self, number: int) -> Draw:
-        refusals: list[Refusal] = []
-        while len(refusals) < MAX_REFUSALS_IN_A_ROW:
+        refusals = self._refused.setdefault(number, [])
+        start = len(refusals) // MAX_REFUSALS_IN_A_ROW * MAX_REFUSALS_IN_A_ROW
+        while len(refusals) < start + MAX_REFUSALS_IN_A_ROW:
             draw = self._try(number, len(refusals))
             if isinstance(draw, Draw):
                 return draw
             refusals.append(draw)
             self.on_refusal(draw)
-        if any(refusal.kind == "duplicate" for refusal in refusals):
+        row = refusals[start:]
+        if any(refusal.kind == "duplicate" for refusal in row):
             raise ExhaustedError(
-                f"{len(refusals)} draws in a row gave nothing new: the space has no other "
+                f"{len(row)} draws in a row gave nothing new: the space has no other "
                 "feasible member that the sampler could find"
             )
         raise UnfitError(
-            f"{len(refusals)} draws in a row were refused; the last: {refusals[-1].reason}. "
+            f"{len(row)} draws in a row were refused; the last: {row[-1].reason}. "
             f"Lift the cap ({self.preflight.how_to_lift}) or narrow the space"
         )
 

@@ -6,9 +6,9 @@ For stepping through a trial with a debugger, and for tests; the director cannot
 from __future__ import annotations
 
 from archsearch.halving.decision import Decision
+from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
 from archsearch.search.conduct import Conduct
-from archsearch.search.director import Pause
 from archsearch.search.request import SearchRequest
 from archsearch.search.worker import work
 

@@ -23,6 +23,8 @@ class Preflight:
 
     caps: tuple[tuple[Constraints, str], ...]
     """Each set of caps with how a user lifts it."""
+    default_cap: int | None = None
+    """The cap on MACs that is there because no accelerator is; one of `caps`."""
     precision: Precision = "float32"
     """At which memory is predicted: float32 takes the most, so it is safe for any worker."""
 

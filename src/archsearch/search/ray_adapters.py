@@ -15,9 +15,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from archsearch.halving.decision import Decision
+from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, Report
 from archsearch.search.conduct import Conduct
-from archsearch.search.director import Pause
 from archsearch.search.losses import Loss
 
 METRIC = "val_accuracy"

@@ -99,12 +99,13 @@ class SearchRequest(Frozen):
         caps = [(space.constraints, "the space's `constraints`")]
         if isinstance(self.max_params, int):
             caps.append((Constraints(max_params=self.max_params), "--max-params"))
-        macs = self.max_macs
-        if macs == "default" and not has_accelerator and space.constraints.max_macs is None:
-            macs = default_mac_cap(input_spec)
-        if isinstance(macs, int):
-            caps.append((Constraints(max_macs=macs), "--max-macs NUMBER or none"))
-        return Preflight(tuple(caps))
+        default_cap = None
+        if self.max_macs == "default" and not has_accelerator:
+            default_cap = default_mac_cap(input_spec)
+        cap = default_cap if self.max_macs == "default" else self.max_macs
+        if isinstance(cap, int):
+            caps.append((Constraints(max_macs=cap), "--max-macs NUMBER or none"))
+        return Preflight(tuple(caps), default_cap)
 
 
 def parsed_count(option: str, text: str | None) -> Any:

@@ -8,6 +8,7 @@ import re
 from pydantic import ValidationError
 
 from archsearch.models import FAMILIES, ArchitectureError, FamilySpec
+from archsearch.models.finetune import with_digest
 from archsearch.models.spec import normalise_name, sentences
 from archsearch.schema import InputSpec
 
@@ -49,6 +50,7 @@ _EXAMPLES = (
     "WRN-28-10",
     "ResNeXt-29-8x64d",
     "DenseNet-BC-100-12",
+    "torchvision-resnet50-pretrained",
 )
 """One name for each form that names take, for messages."""
 
@@ -66,12 +68,15 @@ def parse_name(text: str) -> FamilySpec:
     """The spec that a published-style name stands for.
 
     Blanks, hyphens and underscores are one, case does not matter: `WRN-28-10`, `wide_resnet50_2`,
-    `preact-ResNet-110`, `ResNeXt-29, 8×64d`, `DenseNet-BC (L=100, k=12)`.
+    `preact-ResNet-110`, `ResNeXt-29, 8×64d`, `DenseNet-BC (L=100, k=12)`. Torchvision's networks,
+    to be fine-tuned, begin with its name: `torchvision-resnet50-pretrained-frozen2`; their weights
+    may come from a file: `torchvision-resnet18-weights=PATH.pth`.
 
     Raises:
         ArchitectureError: no family has such a name, or the network breaks a rule of its family.
+        UnfitError: a file of weights cannot be read.
     """
-    name = normalise_name(text)
+    name = normalise_name(with_digest(text))
     for pattern, replacement in _ALIASES:
         name = re.sub(f"^(?:{pattern})$", replacement, name)
     for family in FAMILIES.values():

@@ -20,6 +20,12 @@ class Recipe(Frozen):
     learning_rate: float = Field(default=0.1, gt=0, le=100)
     """Peak learning rate, reached at the end of the warm-up."""
 
+    head_learning_rate_factor: float = Field(default=1.0, gt=0, le=1_000)
+    """The classifier's learning rate is this many times that of all other layers, in any family.
+
+    Above 1 a new head learns fast on pretrained features that change slowly.
+    """
+
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
     """L2 penalty's coefficient, added to the gradient of every parameter."""
 

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from archsearch.models.network import is_frozen
+
 MAX_DECAY = 0.96
 
 
@@ -22,14 +24,16 @@ def decay_at(step: int) -> float:
 class WeightAverage:
     """A network that is the moving average of another, BatchNorm's running statistics included.
 
-    Statistics are averaged too because those of the raw weights do not fit averaged ones.
+    Statistics are averaged too because those of the raw weights do not fit averaged ones. Frozen
+    tensors are their own average: both networks share them, in memory and in a checkpoint.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        shared = {id(tensor): tensor for tensor in _frozen_tensors(model)}
+        self.model = copy.deepcopy(model, shared).requires_grad_(False).eval()
         sources = _averaged_tensors(model)
         self._sources = list(sources.values())
-        targets = _averaged_tensors(self.model)
+        targets = self.model.state_dict()
         self._targets = [targets[name] for name in sources]
 
     @torch.no_grad()
@@ -39,6 +43,20 @@ class WeightAverage:
 
 
 def _averaged_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Name to tensor of what is averaged: all but counters, such as `num_batches_tracked`."""
-    state = model.state_dict(keep_vars=False)
-    return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+    """Name to tensor of what is averaged: all but counters, and but what is frozen."""
+    frozen = {tensor.data_ptr() for tensor in _frozen_tensors(model)}
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point() and tensor.data_ptr() not in frozen
+    }
+
+
+def _frozen_tensors(model: nn.Module) -> list[torch.Tensor]:
+    """Parameters and statistics, counters included, that training leaves as they are."""
+    return [
+        tensor
+        for module in model.modules()
+        if is_frozen(module)
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archsearch.models import FamilySpec, build_model
+from archsearch.models.network import is_frozen
 from archsearch.schema import Frozen, InputSpec
 from archsearch.training.precision import Precision
 
@@ -34,11 +35,11 @@ class TrainingMemory(Frozen):
     weights: int
     """Parameters and BatchNorm statistics, float32 whatever the precision."""
     momentum: int
-    """The optimizer's velocities."""
+    """The optimizer's velocities, of what is not frozen."""
     average: int
-    """The moving average of parameters and statistics."""
+    """The moving average of parameters and statistics, of what is not frozen."""
     gradients: int
-    """Of all parameters, float32."""
+    """Of all parameters that are not frozen, float32."""
     images: int
     """One batch, float32."""
     activations: int
@@ -76,18 +77,25 @@ def training_memory(
         network = build_model(spec, input_spec).train()
         images = torch.empty(batch_size, input_spec.in_channels, side, side)
         labels = torch.empty(batch_size, dtype=torch.int64)
-    own = sum(_num_bytes(t) for t in network.state_dict().values() if t.is_floating_point())
-    parameters = sum(_num_bytes(p) for p in network.parameters())
+    weights = _num_bytes(t for t in network.state_dict().values() if t.is_floating_point())
+    frozen = _num_bytes(
+        t
+        for module in network.modules()
+        if is_frozen(module)
+        for t in (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        if t.is_floating_point()
+    )
+    trained = _num_bytes(p for p in network.parameters() if p.requires_grad)
+    average = weights - frozen
     activations, peak = _step(network, images, labels, precision)
-    kept = own + parameters + own + _num_bytes(images)
     return TrainingMemory(
-        weights=own,
-        momentum=parameters,
-        average=own,
-        gradients=parameters,
-        images=_num_bytes(images),
+        weights=weights,
+        momentum=trained,
+        average=average,
+        gradients=trained,
+        images=_num_bytes([images]),
         activations=activations,
-        peak=kept + peak,
+        peak=weights + trained + average + _num_bytes([images]) + peak,
     )
 
 
@@ -107,8 +115,8 @@ def _step(
     return activations, live.peak
 
 
-def _num_bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+def _num_bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 class _LiveBytes(TorchDispatchMode):

@@ -108,7 +108,7 @@ def _pt2_answerer(contents: bytes) -> Answerer:
 
 
 def _onnx_answerer(contents: bytes) -> Answerer:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

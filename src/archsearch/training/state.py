@@ -78,7 +78,7 @@ def load_averaged_model(config: TrialConfig, payload: bytes) -> nn.Module:
         CheckpointError: The payload is no training state, or not of this architecture.
     """
     with torch.random.fork_rng(devices=[]):
-        model = build_model(config.architecture, config.input)
+        model = build_model(config.architecture, config.input, pretrained=False)
     try:
         model.load_state_dict(unpack(payload).stepper["average"])
     except (KeyError, RuntimeError) as error:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from archsearch.models.network import is_frozen
 from archsearch.spaces.recipe import Recipe
 from archsearch.training.averaging import WeightAverage
 from archsearch.training.memory import (
@@ -57,7 +58,9 @@ class Stepper:
         self._norms = [
             (module, module.momentum)
             for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.momentum is not None
+            if isinstance(module, _BatchNorm)
+            and module.momentum is not None
+            and not is_frozen(module)  # it normalises by what it knows, even single images
         ]
         self._optimizer = FusedSgd(model, recipe)
         self._num_parts = 1

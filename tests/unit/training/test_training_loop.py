@@ -144,6 +144,7 @@ def test_a_networks_numbers_follow_from_every_field_of_the_recipe(
 ) -> None:
     changes: dict[str, float] = {
         "learning_rate": 0.05,
+        "head_learning_rate_factor": 3.0,
         "weight_decay": 0.01,
         "batch_size": 16,
         "label_smoothing": 0.1,
@@ -217,7 +218,7 @@ def test_validation_is_of_the_averaged_network(few_digits: PreparedData) -> None
         std=few_digits.std,
         precision=training.precision,
     )
-    assert (logits.argmax(1) == val.labels).float().mean().item() == result.val_accuracy
+    assert (logits.argmax(1) == val.labels).double().mean().item() == result.val_accuracy
 
 
 def test_the_averaged_network_comes_back_from_a_checkpoint(few_digits: PreparedData) -> None:

@@ -1,0 +1,80 @@
+"""Which trial is next, and why none is: the director's queue, without what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Pause(Enum):
+    """Why there is no assignment now."""
+
+    WAIT = "nothing can be started yet"
+    DONE = "nothing is left to start"
+
+
+class Turn(Enum):
+    """What the next free worker is for, if not for a trial that waits."""
+
+    NEW = "a trial that was not issued before"
+
+
+@dataclass
+class Agenda:
+    """Trials by number: those that run, those that wait to go on, and how many may follow.
+
+    Attributes:
+        num_trials: How many trials were asked for.
+        running: Those that a worker has now.
+        waiting: Those to be issued again, first come first served.
+        alone: One that must run while no other does: its machine's memory was not enough.
+        draining: Why running trials end with their next epoch; None while they go on.
+        closed: Why no new trial starts; None while new ones may.
+        exhausted: Whether the space has nothing new to offer.
+        paused: Whether everything waits.
+    """
+
+    num_trials: int
+    running: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
+    alone: int | None = None
+    draining: str | None = None
+    closed: str | None = None
+    exhausted: bool = False
+    paused: bool = False
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether running trials are to be let go after their epoch."""
+        return self.draining is not None or self.paused
+
+    def asks_for_more(self, num_issued: int) -> bool:
+        """Whether new trials belong to what was asked for, be they allowed now or not."""
+        return not self.exhausted and num_issued < self.num_trials
+
+    def next(self, num_slots: int, num_issued: int) -> int | Turn | Pause:
+        """The number of a trial that waits, NEW, or why there is nothing to start."""
+        if self.draining is not None:
+            return Pause.DONE
+        if self.paused or len(self.running) >= num_slots:
+            return Pause.WAIT
+        if self.alone is not None:
+            return Pause.WAIT if self.running else self.alone
+        if self.waiting:
+            return self.waiting.pop(0)
+        if self.closed is None and self.asks_for_more(num_issued):
+            return Turn.NEW
+        # A trial that is still running may come back as lost.
+        return Pause.WAIT if self.running else Pause.DONE
+
+    def ended(self, number: int) -> None:
+        """A trial has its outcome."""
+        if self.alone == number:
+            self.alone = None
+
+    def goes_on(self, number: int, *, alone: bool = False) -> None:
+        """A trial has lost its worker and wants another, perhaps a machine to itself."""
+        if alone:
+            self.alone = number
+        elif self.alone != number:
+            self.waiting.append(number)

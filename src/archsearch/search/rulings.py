@@ -1,0 +1,42 @@
+"""What follows from one epoch's result: pure functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from archsearch.halving.arms import is_protected
+from archsearch.halving.decision import Decision
+from archsearch.halving.rung_table import Ruling
+from archsearch.record.trial import TrialRecord
+from archsearch.record.writer import Ending
+from archsearch.training.result import EpochResult
+
+
+def result_json(result: EpochResult) -> dict[str, Any]:
+    """The result as JSON, with null for what is not finite."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in result.model_dump().items()
+    }
+
+
+def ending_of(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | None:
+    """How the trial ends with this epoch, if it does."""
+    if result.diverged or not math.isfinite(result.val_accuracy):
+        return Ending("diverged", result.reason or ruling.reason or "its accuracy is no number")
+    if result.epoch >= max_epochs:
+        return Ending("completed", f"trained for all {max_epochs} epochs")
+    if ruling.decision is Decision.STOP:
+        return Ending("stopped", ruling.reason or "", ruling.rung)
+    return None
+
+
+def is_protected_trial(trial: TrialRecord) -> bool:
+    """Whether early stopping leaves this trial alone."""
+    return trial.arm == "baseline" or is_protected(trial.arm)  # type: ignore[arg-type]
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for one that the record cannot hold."""
+    return value if math.isfinite(value) else None

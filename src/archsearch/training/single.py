@@ -1,0 +1,157 @@
+"""One network trained by itself, outside any search: a folder that the same call continues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.data import DataSpec, PreparedData, load_resident, prepare
+from archsearch.data.sources import data_set_named
+from archsearch.errors import ArchsearchError, UnfitError
+from archsearch.schema import InputSpec
+from archsearch.spaces.catalogue import parse_name
+from archsearch.spaces.recipe import Recipe
+from archsearch.spaces.trial import TrialConfig
+from archsearch.training.result import EpochResult
+from archsearch.training.single_folder import (
+    TrainedNetwork,
+    TrainingNote,
+    claim,
+    found_in,
+    held,
+    publish,
+    read_training,
+)
+
+if TYPE_CHECKING:
+    from archsearch.training.loop import Training
+
+
+class DivergedError(ArchsearchError):
+    """A loss, a weight or a statistic was not finite; the epochs before are kept."""
+
+
+def train_published(
+    name: str,
+    data: str | DataSpec = "digits",
+    *,
+    folder: Path,
+    epochs: int = 20,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    cache_dir: Path = Path("runs/data"),
+    data_dir: Path | None = None,
+    **options: Any,
+) -> TrainedNetwork:
+    """Train a network by its published name, for notebooks.
+
+    Args:
+        name: Such as `WRN-28-10`.
+        data: A data set's name, or with a training size or an image size.
+        folder: Of this one training, see `train_in`.
+        epochs: The schedule ends there.
+        recipe: How it is trained.
+        seed: Of weights, order of images, augmentation and dropout.
+        cache_dir: Where prepared data is kept.
+        data_dir: Where the data set's own files are, if they are not to be found or downloaded.
+        **options: `device`, `on_found`, `on_epoch`, as for `train_in`.
+
+    Raises:
+        UsageError: A name or number is wrong, the images are too small, or the folder is
+            another training's.
+        UnfitError: The data or the folder cannot be used.
+        DivergedError: Training diverged.
+    """
+    spec = DataSpec(name=data) if isinstance(data, str) else data
+    config = checked_config(name, spec, epochs=epochs, recipe=recipe or Recipe(), seed=seed)
+    prepared = prepare(spec, cache_dir=cache_dir, data_dir=data_dir)
+    return train_in(folder, config, prepared, **options)
+
+
+def checked_config(
+    name: str, data: DataSpec, *, epochs: int, recipe: Recipe, seed: int
+) -> TrialConfig:
+    """The configuration of a training, before any data is looked for.
+
+    Raises:
+        UsageError: The name is none, a number is out of range, or the images are too small.
+    """
+    source = data_set_named(data.name)
+    channels, side, _ = source.shape
+    input_spec = InputSpec(
+        in_channels=channels,
+        image_size=data.image_size or side,
+        num_classes=len(source.class_names),
+    )
+    architecture = parse_name(name)
+    architecture.check_input(input_spec)
+    return TrialConfig(
+        architecture=architecture, recipe=recipe, input=input_spec, max_epochs=epochs, seed=seed
+    )
+
+
+def train_in(
+    folder: Path,
+    config: TrialConfig,
+    data: PreparedData,
+    *,
+    device: str | None = None,
+    on_found: Callable[[TrainedNetwork], None] = lambda found: None,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+) -> TrainedNetwork:
+    """Train what is left of a configuration, epoch by epoch, and publish a checkpoint after each.
+
+    Interrupted at any moment, the same call continues after the last finished epoch and comes to
+    the same numbers. A finished training is returned as it is.
+
+    Args:
+        folder: Of this one training; made if need be.
+        config: What is trained.
+        data: What it is trained on.
+        device: As torch names it; None takes a GPU where there is one.
+        on_found: Told what is there already.
+        on_epoch: Told of each epoch when its checkpoint is there.
+
+    Raises:
+        UsageError: The folder is another training's.
+        UnfitError: The folder cannot be used, another process trains in it, or memory ran out.
+        DivergedError: Training diverged.
+    """
+    note = TrainingNote(config=config, data=data)
+    with held(folder):
+        claim(folder, note)
+        found = found_in(folder, note)
+        if found is not None:
+            on_found(found)
+            if found.is_finished:
+                return found
+        training = _training(config, data, device)
+        if found is not None:
+            training.load_state_bytes(found.checkpoint.payload())
+        history = () if found is None else found.history
+        for result in training.epochs():
+            if result.diverged:
+                kept = f"epoch {history[-1].epoch} is kept in {folder}; " if history else ""
+                raise DivergedError(
+                    f"{config.name} diverged in epoch {result.epoch}: {result.reason}; {kept}"
+                    "try a smaller --learning-rate"
+                )
+            history = (*history, result)
+            publish(folder, config, history, training.state_bytes())
+            on_epoch(result)
+    return read_training(folder)
+
+
+def _training(config: TrialConfig, data: PreparedData, device: str | None) -> Training:
+    import torch
+
+    from archsearch.training.loop import Training
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnfitError(f"--device {device} cannot be used here: {reason}") from error
+    return Training(config, data, load_resident(data), device=device)
