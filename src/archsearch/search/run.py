@@ -162,8 +162,9 @@ def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listene
 def _director(plan: Plan, search: SearchRow, writer: Writer, listener: Listener) -> Director:
     """Everything that decides, filled from the record."""
     trials = read_trials(writer.database, search.id)
+    refusals = read_refusals(writer.database, search.id)
     study = Study(plan.space, plan.request.seed)
-    study.restore(trials, read_refusals(writer.database, search.id))
+    study.restore(trials, refusals)
     draws = Draws(
         space=plan.space,
         study=study,
@@ -174,7 +175,7 @@ def _director(plan: Plan, search: SearchRow, writer: Writer, listener: Listener)
         random_share=plan.request.random_share,
         on_refusal=writer.refuse,
     )
-    draws.restore(trials)
+    draws.restore(trials, refusals)
     if draws.skipped_baselines:
         names = ", ".join(draws.skipped_baselines)
         listener(Said(f"Baselines above the cap are skipped: {names}."))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from archsearch.models import ArchitectureSpec
@@ -32,9 +34,19 @@ class TrialConfig(Frozen):
     @property
     def digest(self) -> str:
         """Digest of everything but the seed: equal for duplicates in a search."""
-        return digest_of(self.model_dump(mode="json", exclude={"seed"}))
+        return digest_of(self._meaning(without={"seed"}))
 
     @property
     def seeded_digest(self) -> str:
         """Digest of everything: equal only where the numbers must be equal too."""
-        return digest_of(self)
+        return digest_of(self._meaning())
+
+    def _meaning(self, without: set[str] | None = None) -> dict[str, Any]:
+        """The fields that are not at their defaults.
+
+        So a field that a later release adds, with a default that changes nothing, leaves the
+        digests of recorded trials as they are, and their checkpoints usable.
+        """
+        fields = self.model_dump(mode="json", exclude=without, exclude_defaults=True)
+        fields["architecture"]["family"] = self.architecture.family
+        return fields
