@@ -14,11 +14,14 @@ from typing import Any
 
 TIMEOUT_SECONDS = 180
 
+# What every command of a test session is given; a fixture names the tracking store here.
+shared_environment: dict[str, str] = {}
+
 
 def environment(**changes: str) -> dict[str, str]:
     """Ours, without what would point commands at somebody's servers."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ARCHSEARCH_"))}
-    return kept | {"COLUMNS": "140"} | changes
+    return kept | {"COLUMNS": "140"} | shared_environment | changes
 
 
 def call(command: str, *args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

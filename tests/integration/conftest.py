@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.store import TrackingStore, tracking_store
+from tests.cli_support import shared_environment
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
     store = tracking_store(RunsFolder(tmp_path_factory.mktemp("tracking")))
     store.prepare()
     return store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_store_for_all_commands(store: TrackingStore) -> Iterator[None]:
+    """Searches of these tests share a tracking store too; their own would take seconds each."""
+    shared_environment["MLFLOW_TRACKING_URI"] = store.uri
+    yield
+    shared_environment.clear()

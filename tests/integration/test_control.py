@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli_support import call, start_search, status
 
 SEARCH = ("--space", "smoke", "--trials", 40, "--concurrency", 2, "--name", "steered")
@@ -34,6 +36,7 @@ def test_pause_holds_all_trials_and_unpause_lets_them_go_on(tmp_path: Path) -> N
     assert all(trial["epochs"] == trial["epochs_trained"] for trial in stopped["trials"])
 
 
+@pytest.mark.slow
 def test_cancel_ends_now_and_a_search_that_does_not_run_cannot_be_steered(
     tmp_path: Path,
 ) -> None:

@@ -88,8 +88,10 @@ def test_one_interrupt_finishes_the_epochs_and_the_same_command_continues(
 
 @pytest.mark.parametrize(
     ("signals", "expected"),
-    [((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT), 130)],
-    ids=["term", "int-twice"],
+    [
+        pytest.param((signal.SIGTERM,), 143, id="term"),
+        pytest.param((signal.SIGINT, signal.SIGINT), 130, id="int-twice", marks=pytest.mark.slow),
+    ],
 )
 def test_an_urgent_signal_ends_the_search_at_once_and_resumable(
     tmp_path: Path, signals: tuple[signal.Signals, ...], expected: int
@@ -116,6 +118,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_search(tmp_path: Path
         assert search.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_epoch_and_is_not_held_against_the_variant(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:

@@ -87,6 +87,7 @@ def _epochs(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
     if recovery.checkpoint is not None:
         training.load_state_bytes(recovery.checkpoint.payload())
         history = recovery.checkpoint.header.history
+    logger.info("training begins after epoch %d on %s", training.finished_epochs, device)
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
         with paths.started(assignment.attempt).open("a") as started:
@@ -155,7 +156,7 @@ def _resident(data: PreparedData) -> ResidentData:
 def _log_to(path: Path) -> Iterator[None]:
     """Let this package's log records of the block go to a file."""
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     package = logging.getLogger("archsearch")
     package.addHandler(handler)
     package.setLevel(logging.INFO)
