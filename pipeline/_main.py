@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any, NoReturn
 
 import typer
 
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, UnfitError
 
 
-def new_app(help_text: str) -> typer.Typer:
-    """A command's typer application, with plain tracebacks and no shell-completion options."""
+def new_app(help_text: str, *examples: str) -> typer.Typer:
+    """A command's typer application, with plain tracebacks and no shell-completion options.
+
+    Args:
+        help_text: What the command does, and its exit codes where they are its own.
+        examples: Command lines to learn from, each whole.
+    """
+    if examples:
+        # The backspace is click's sign for a paragraph that is not to be wrapped.
+        help_text += "\n\n\b\n" + "\n".join(("Examples:", *(f"  {line}" for line in examples)))
     return typer.Typer(
         help=help_text,
         add_completion=False,
@@ -24,24 +33,41 @@ def new_app(help_text: str) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command; leave the process with its exit code, without a traceback for a mistake."""
+    if len(app.registered_commands) == 1:  # typer shows a lone command's docstring otherwise
+        app.registered_commands[0].help = app.info.help
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show × shows ?
+            stream.reconfigure(errors="replace")
     try:
         app(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ArchsearchError as error:
         print(f"error: {error}", file=sys.stderr)
-        _leave(error.exit_code)
+        leave(error.exit_code)
     except SystemExit as ending:
-        _leave(ending.code)
+        leave(ending.code)
+    except BrokenPipeError:
+        leave(1)  # whoever read our output has had enough
+    except OSError as error:
+        # A full disk, a missing device: nothing of ours is wrong.
+        print(f"error: the system refused: {error}", file=sys.stderr)
+        leave(UnfitError.exit_code)
     except Exception as error:
         code = _click_exit_code(error)
         if code is None:
             raise
-        sys.exit(code)
+        leave(code)
 
 
-def _leave(code: str | int | None) -> NoReturn:
+def leave(code: str | int | None) -> NoReturn:
     """Leave the process; after a signal at once, for libraries take seconds to unload."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # or Python says so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if code in (130, 143):
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(int(code))
     sys.exit(code)
@@ -54,8 +80,10 @@ def _click_exit_code(error: Any) -> int | None:
     if isinstance(error, typer.Abort):
         return 1
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        command = error.ctx.command_path if getattr(error, "ctx", None) else ""
-        hint = f" (see `{command} --help`)" if command else ""
-        print(f"error: {error.format_message()}{hint}", file=sys.stderr)
+        context = getattr(error, "ctx", None)
+        known = sorted(getattr(context and context.command, "commands", ()))
+        told = f" Known: {', '.join(known)}." if known else ""
+        hint = f" (see `{context.command_path} --help`)" if context else ""
+        print(f"error: {error.format_message()}{told}{hint}", file=sys.stderr)
         return int(error.exit_code)
     return None

@@ -10,7 +10,23 @@ import typer
 
 from archsearch.errors import UsageError
 
-RunsDir = Annotated[Path, typer.Option(help="Folder of all searches.")]
+
+def folder(text: str | Path) -> Path:
+    """A folder's path as an option gives it; an empty one is a variable that was not set."""
+    if not str(text).strip():
+        raise typer.BadParameter("give the path of a folder (`.` is this one)")
+    return Path(text)
+
+
+RunsDir = Annotated[
+    Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of all searches.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        parser=folder, metavar="FOLDER", help="Folder that holds the data set's own files."
+    ),
+]
 Database = Annotated[
     str | None,
     typer.Option(

@@ -23,7 +23,9 @@ app = new_app(
     "Register the best fully trained model of a search in MLflow's model registry, with its "
     "lineage, and give it an alias. Its answers on the test split are read once and kept. Exit "
     "codes: 0 promoted, 2 no such search, 3 files or tracking cannot be used, 4 no trial "
-    "completed, 5 refused (such as: it has the alias already)."
+    "completed, 5 refused (such as: it has the alias already).",
+    "python -m pipeline.promote first",
+    "python -m pipeline.promote first --model digits --alias candidate",
 )
 
 
@@ -63,7 +65,7 @@ def _promoted(
     from archsearch.tracking.lineage import INPUT
     from archsearch.tracking.registry import check_names, open_registry
 
-    check_names(model or "archsearch", alias)
+    check_names("archsearch" if model is None else model, alias)
     candidate = find_candidate(record, search, runs)
     model = model or f"archsearch-{candidate.data.name}"
     with open_registry(record, search, store, _lock(runs, store, model)) as registry:

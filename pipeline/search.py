@@ -8,28 +8,40 @@ from typing import Annotated
 
 import typer
 
+from archsearch.errors import UsageError
 from pipeline._main import new_app, run
-from pipeline._options import Database, RunsDir, TrackingUri, parsed_duration
+from pipeline._options import Database, DataDir, RunsDir, TrackingUri, parsed_duration
 
 app = new_app(
     "Search a space of convolutional networks, or continue a search.\n\n"
     "The same command continues a search that was interrupted, and prints the result of one "
-    "that has finished. Nothing that was trained is trained again."
+    "that has finished. Nothing that was trained is trained again. Ctrl-C once finishes the "
+    "running epochs, twice stops now; both can be continued.\n\n"
+    "Exit codes: 0 ok, 2 wrong option, name or space file, 3 the machine, the data or the record "
+    "cannot be used, 4 no trial completed, 130 after Ctrl-C, 143 after SIGTERM.",
+    "python -m pipeline.search --space wrn_vs_resnext",
+    "python -m pipeline.search --space mine.yaml --data fashion_mnist --time-budget 2h",
+    "python -m pipeline.search --space all_families --trials 40 --max-params 2M --name first",
 )
 
 
 @app.command()
 def search(
     space: Annotated[
-        str, typer.Option(help="A shipped space's name, or the path of a space file.")
+        str,
+        typer.Option(
+            help="A shipped space's name (`python -m pipeline.spaces list`), or the path of a "
+            "space file."
+        ),
     ],
     data: Annotated[
         str,
-        typer.Option(help="digits, fashion_mnist, cifar10, cifar100 or svhn."),
+        typer.Option(
+            help="digits, digits_attributes (several labels an image), fashion_mnist, cifar10, "
+            "cifar100 or svhn."
+        ),
     ] = "digits",
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder that holds the data set's own files.")
-    ] = None,
+    data_dir: DataDir = None,
     train_size: Annotated[
         int | None, typer.Option(min=1, help="Train on so many images, not on all.")
     ] = None,
@@ -53,11 +65,14 @@ def search(
         int | None, typer.Option(min=1, help="Epochs of full training; by default the space's.")
     ] = None,
     max_params: Annotated[
-        str | None, typer.Option(help="Refuse variants with more parameters.")
+        str | None, typer.Option(help="Refuse variants with more parameters, such as 2M.")
     ] = None,
     max_macs: Annotated[
         str,
-        typer.Option(help="Refuse variants with more MACs an image; `none` lifts the default."),
+        typer.Option(
+            help="Refuse variants with more MACs an image, such as 50M. The default is a cap "
+            "where no GPU is (160,000 MACs a pixel), else none; `none` lifts it."
+        ),
     ] = "default",
     random_share: Annotated[
         float,
@@ -72,7 +87,8 @@ def search(
     ] = 300.0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same search on one worker.")] = 0,
     name: Annotated[
-        str | None, typer.Option(help="The search's name; derived by default.")
+        str | None,
+        typer.Option(help="The search's name; by default it follows from space, data and seed."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     database: Database = None,
@@ -91,6 +107,8 @@ def search(
     from archsearch.search.run import run_search
     from archsearch.search.summary import print_summary
 
+    if quiet and json:
+        raise UsageError("--quiet and --json exclude each other")
     request = SearchRequest.checked(
         space=space,
         data=data,

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archsearch.errors import UsageError
-from archsearch.schema import InputSpec
+from archsearch.errors import UsageError, nearest_names
+from pipeline._input import input_spec_of
 from pipeline._main import new_app, run
 
 if TYPE_CHECKING:
     from archsearch.models import FamilySpec
+    from archsearch.schema import InputSpec
     from archsearch.spaces.space import SearchSpace
+    from archsearch.training.precision import Precision
 
 app = new_app(
-    "Look at search spaces (a YAML file each, one research question) and at the networks in them."
+    "Look at search spaces (a YAML file each, one research question) and at the networks in them. "
+    "Exit codes: 0 ok, 2 a wrong option, name or space file.",
+    "python -m pipeline.spaces list",
+    "python -m pipeline.spaces show wrn_vs_resnext > mine.yaml",
+    "python -m pipeline.spaces validate mine.yaml",
+    "python -m pipeline.spaces describe WRN-28-10 --classes 100",
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -78,26 +86,50 @@ def describe(
     classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
     in_channels: Annotated[int | None, typer.Option(help="Channels of an image.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Height and width of an image.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images of a training step, for its memory and time.")
+    ] = 64,
+    precision: Annotated[
+        str, typer.Option(help="float32 or bfloat16, for memory and time of training.")
+    ] = "float32",
+    step_time: Annotated[
+        bool,
+        typer.Option(
+            "--step-time",
+            help="Estimate a training step's time on this machine's processor; the first time it "
+            "is calibrated for about half a minute.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print a network's layers, stages and cost: output shapes, parameters, multiply-accumulates.
 
     The input is that of the name: 1000 classes at 224×224 for an ImageNet network, 10 classes at
-    32×32 for the others, 3 channels.
+    32×32 for the others, 3 channels. The memory of training is predicted too: the tensors of a
+    step, without what a device or library adds of its own.
     """
     from archsearch.spaces.catalogue import default_input, parse_name
 
     architecture = parse_name(name)
-    usual = default_input(name)
-    input_spec = _input_spec(
-        in_channels=usual.in_channels if in_channels is None else in_channels,
-        image_size=usual.image_size if image_size is None else image_size,
-        num_classes=usual.num_classes if classes is None else classes,
-    )
+    asked = {"num_classes": classes, "in_channels": in_channels, "image_size": image_size}
+    input_spec = input_spec_of(default_input(name), asked)
+    arithmetic = _checked_precision(precision)
+    told = _description(architecture, input_spec)
+    told["training"] = _training(architecture, input_spec, batch_size, arithmetic)
+    if step_time:
+        told["training"] |= _step_time(architecture, input_spec, batch_size, arithmetic)
     if as_json:
-        _print_json(_description(architecture, input_spec))
+        _print_json(told)
     else:
-        print(_described(architecture, input_spec))
+        print(_described(told))
+
+
+def _checked_precision(text: str) -> Precision:
+    if text == "float32":
+        return "float32"
+    if text == "bfloat16":
+        return "bfloat16"
+    raise UsageError(f"--precision {text!r}: {nearest_names(text, ('float32', 'bfloat16'))}")
 
 
 def _summary(space: SearchSpace) -> dict[str, Any]:
@@ -130,9 +162,38 @@ def _description(architecture: FamilySpec, input_spec: InputSpec) -> dict[str, A
     }
 
 
-def _described(architecture: FamilySpec, input_spec: InputSpec) -> str:
-    told = _description(architecture, input_spec)
-    size = input_spec.image_size
+def _training(
+    architecture: FamilySpec, input_spec: InputSpec, batch_size: int, precision: Precision
+) -> dict[str, Any]:
+    from archsearch.training.footprint import training_memory
+
+    memory = training_memory(architecture, input_spec, batch_size, precision)
+    return {
+        "batch_size": batch_size,
+        "precision": precision,
+        "memory_mib": memory.peak_mib,
+        "memory_bytes": memory.model_dump(mode="json"),
+    }
+
+
+def _step_time(
+    architecture: FamilySpec, input_spec: InputSpec, batch_size: int, precision: Precision
+) -> dict[str, Any]:
+    from archsearch.training.calibration import calibrated
+
+    def tell(num_probes: int) -> None:
+        print(f"calibrating on {num_probes} small networks, once a machine …", file=sys.stderr)
+
+    calibration = calibrated(precision=precision, on_start=tell)
+    return {
+        "step_seconds": calibration.model.seconds(architecture, input_spec, batch_size),
+        "step_machine": calibration.machine.model_dump(mode="json"),
+    }
+
+
+def _described(told: dict[str, Any]) -> str:
+    given = told["input"]
+    size = given["image_size"]
     layers = [
         (row["path"], row["kind"], _shape(row["output_shape"]), *_cost(row))
         for row in told["layers"]
@@ -141,8 +202,8 @@ def _described(architecture: FamilySpec, input_spec: InputSpec) -> str:
     columns = ("output (C×H×W)", "parameters", "MACs")
     return "\n".join(
         (
-            f"{told['name']} on {input_spec.in_channels}×{size}×{size} images of "
-            f"{input_spec.num_classes} classes",
+            f"{told['name']} on {given['in_channels']}×{size}×{size} images of "
+            f"{given['num_classes']} classes",
             "",
             _table(("layer", "kind", *columns), layers, numbers=2),
             "",
@@ -150,24 +211,26 @@ def _described(architecture: FamilySpec, input_spec: InputSpec) -> str:
             "",
             f"total: {told['params']:,} parameters, {told['macs']:,} multiply-accumulates and "
             f"{told['activations']:,} activations an image",
+            *_described_training(told["training"]),
         )
     )
 
 
-def _input_spec(**given: int) -> InputSpec:
-    from pydantic import ValidationError
-
-    try:
-        return InputSpec(**given)
-    except ValidationError as error:
-        option = {"num_classes": "--classes"}
-        raise UsageError(
-            "; ".join(
-                f"{option.get(str(e['loc'][0]), '--' + str(e['loc'][0]).replace('_', '-'))}: "
-                f"{e['msg']}, got {e['input']}"
-                for e in error.errors()
-            )
-        ) from None
+def _described_training(told: dict[str, Any]) -> list[str]:
+    parts = {name: size / 2**20 for name, size in told["memory_bytes"].items() if name != "peak"}
+    lines = [
+        f"training: {told['memory_mib']:,.1f} MiB at batches of {told['batch_size']} in "
+        f"{told['precision']} (in MiB: "
+        + ", ".join(f"{name} {size:,.1f}" for name, size in parts.items())
+        + ")"
+    ]
+    if "step_seconds" in told:
+        machine = told["step_machine"]
+        lines.append(
+            f"a step takes about {1000 * told['step_seconds']:,.1f} ms on {machine['processor']}, "
+            f"{machine['num_threads']} threads"
+        )
+    return lines
 
 
 def _shape(shape: Sequence[int]) -> str:

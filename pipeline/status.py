@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from archsearch.errors import UnfitError
 from pipeline._main import new_app, run
 from pipeline._options import Database, RunsDir
 
-app = new_app("Show how searches stand: all of them, or one with its trials.")
+app = new_app(
+    "Show how searches stand: all of them, or one with its trials. Exit codes: 0 shown, 2 no "
+    "such search, 3 a record cannot be read (the others are shown).",
+    "python -m pipeline.status",
+    "python -m pipeline.status first --json",
+)
 
 
 @app.command()
@@ -25,18 +32,21 @@ def status(
 ) -> None:
     """Show how searches stand."""
     from archsearch.record.paths import RunsFolder
-    from archsearch.record.status import render, render_overview, search_status
+    from archsearch.record.status import all_statuses, render, render_overview, search_status
 
     runs = RunsFolder(runs_dir)
     if name is not None:
         one = search_status(runs, name, database)
         print(json_module.dumps(one.as_json(), indent=2) if json else render(one))
         return
-    all_searches = [search_status(runs, each) for each in runs.names()]
+    readable, errors = all_statuses(runs, database)
     if json:
-        print(json_module.dumps([each.as_json() for each in all_searches], indent=2))
-    else:
-        print(render_overview(all_searches, runs))
+        print(json_module.dumps([each.as_json() for each in readable], indent=2))
+    elif readable or not errors:
+        print(render_overview(readable, runs))
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(UnfitError.exit_code if errors else 0)
 
 
 if __name__ == "__main__":

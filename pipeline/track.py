@@ -14,7 +14,9 @@ from pipeline._record import SearchName, open_record, tracking_uri_of
 app = new_app(
     "Deliver to MLflow what a search could not, because tracking was down or slow. What has "
     "arrived before is not sent twice. Exit codes: 0 delivered, 2 no such search, 3 the tracking "
-    "server fails or another process delivers now (call it again later)."
+    "server fails or another process delivers now (call it again later).",
+    "python -m pipeline.track first",
+    "python -m pipeline.track first --tracking-uri http://mlflow.example:5000 --rebuild",
 )
 
 

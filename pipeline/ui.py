@@ -13,7 +13,9 @@ from pipeline._options import RunsDir, TrackingUri
 
 app = new_app(
     "Browse all searches in MLflow's pages, served on 127.0.0.1 until Ctrl-C. Exit codes: 130 "
-    "after Ctrl-C, 2 a wrong option, 3 the port is in use or the server fails."
+    "after Ctrl-C, 2 a wrong option, 3 the port is in use or the server fails.",
+    "python -m pipeline.ui",
+    "python -m pipeline.ui --port 8080 --runs-dir /data/runs",
 )
 
 

@@ -58,7 +58,14 @@ def test_its_tensors_are_what_it_says(prepared: PreparedData) -> None:
         assert split.images.shape == shape
         assert split.images.dtype == torch.uint8
         assert split.labels.min() >= 0
-        assert split.labels.max() < prepared.num_classes
+        if prepared.multi_label:
+            assert split.labels.shape == (rows, prepared.num_classes)
+            assert split.labels.dtype == torch.uint8
+            assert split.labels.max() == 1
+        else:
+            assert split.labels.shape == (rows,)
+            assert split.labels.dtype == torch.int64
+            assert split.labels.max() < prepared.num_classes
 
 
 def test_a_batch_goes_all_the_way_to_a_network(prepared: PreparedData) -> None:

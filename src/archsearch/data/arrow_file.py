@@ -1,8 +1,9 @@
 """The Arrow IPC file of a data set: three record batches, a header, and checksums of both.
 
 Each split is one uncompressed record batch with the columns `image` (fixed-size binary, C·H·W
-bytes), `label` and `index` (the image's place in its source), both int64: every column is one
-contiguous buffer, so readers map it and copy nothing. The header is JSON in the schema's metadata.
+bytes), `label` (a class, or a mask of classes with one bit each) and `index` (the image's place in
+its source), both int64: every column is one contiguous buffer, so readers map it and copy nothing.
+The header is JSON in the schema's metadata.
 """
 
 # (pyarrow is untyped: its names count as not exported)
@@ -54,6 +55,8 @@ class DataHeader(Frozen):
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     flip: bool
+    multi_label: bool = False
+    """Whether labels are masks of classes; files from before there were any do not say."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
     train: SplitHeader

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 DIGITS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 
+DIGITS_ATTRIBUTES = ("even", "prime", "square", "above four", "has a loop")
+
 FASHION_MNIST = (
     "T-shirt/top",
     "trouser",

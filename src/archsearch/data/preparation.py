@@ -92,9 +92,9 @@ def _undamaged(path: Path, level: int) -> DataHeader | None:
 def _make(path: Path, data_set: DataSet, image_size: int, files: SourceFiles) -> DataHeader:
     try:
         raw = data_set.read(files.paths)
-        check_raw(
-            raw, name=data_set.name, shape=data_set.shape, num_classes=len(data_set.class_names)
-        )
+        num_classes = len(data_set.class_names)
+        num_labels = 2**num_classes if data_set.multi_label else num_classes
+        check_raw(raw, name=data_set.name, shape=data_set.shape, num_labels=num_labels)
     except UnfitError as error:
         raise UnfitError(f"{error}; {files.remedy}") from error
     _require_room(raw, image_size, path.parent)
@@ -112,6 +112,7 @@ def _make(path: Path, data_set: DataSet, image_size: int, files: SourceFiles) ->
         shape=(data_set.shape[0], image_size, image_size),
         class_names=data_set.class_names,
         flip=data_set.flip,
+        multi_label=data_set.multi_label,
         mean=mean,
         std=std,
         train=splits["train"].header(),
@@ -204,4 +205,5 @@ def _describe(header: DataHeader, spec: DataSpec, path: Path) -> PreparedData:
         digest=header.digest,
         split_digest=header.split_digest,
         flip=header.flip,
+        multi_label=header.multi_label,
     )

@@ -15,7 +15,10 @@ MAX_RAW_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (N, C, H, W) of uint8 and their labels (N,) of int64."""
+    """Images (N, C, H, W) of uint8 and their labels (N,) of int64.
+
+    A label is a class, or where an image may have several classes a mask with one bit a class.
+    """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -34,14 +37,14 @@ class RawData:
     test: LabelledImages | None
 
 
-def check_raw(raw: RawData, *, name: str, shape: tuple[int, int, int], num_classes: int) -> None:
+def check_raw(raw: RawData, *, name: str, shape: tuple[int, int, int], num_labels: int) -> None:
     """Refuse decoded data that cannot be what its name says.
 
     Args:
         raw: What the source's reader returned.
         name: The data set's name, for the message.
         shape: (C, H, W) that every image must have.
-        num_classes: Labels must lie in 0..num_classes-1.
+        num_labels: Labels must lie in 0..num_labels-1.
 
     Raises:
         UnfitError: With all that is wrong at once.
@@ -49,12 +52,12 @@ def check_raw(raw: RawData, *, name: str, shape: tuple[int, int, int], num_class
     problems: list[str] = []
     parts = {"train": raw.train} | ({} if raw.test is None else {"test": raw.test})
     for part, data in parts.items():
-        problems += [f"{part}: {problem}" for problem in _problems(data, shape, num_classes)]
+        problems += [f"{part}: {problem}" for problem in _problems(data, shape, num_labels)]
     if problems:
         raise UnfitError(f"the data of `{name}` is damaged: {'; '.join(problems)}")
 
 
-def _problems(data: LabelledImages, shape: tuple[int, int, int], num_classes: int) -> list[str]:
+def _problems(data: LabelledImages, shape: tuple[int, int, int], num_labels: int) -> list[str]:
     problems = []
     images, labels = data.images, data.labels
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
@@ -69,9 +72,8 @@ def _problems(data: LabelledImages, shape: tuple[int, int, int], num_classes: in
         )
     elif len(labels) == 0:
         problems.append("there are no images")
-    elif labels.min() < 0 or labels.max() >= num_classes:
+    elif labels.min() < 0 or labels.max() >= num_labels:
         problems.append(
-            f"labels must lie in 0..{num_classes - 1}, but go from {labels.min()} "
-            f"to {labels.max()}"
+            f"labels must lie in 0..{num_labels - 1}, but go from {labels.min()} to {labels.max()}"
         )
     return problems

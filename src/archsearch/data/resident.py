@@ -14,7 +14,10 @@ from archsearch.errors import UnfitError
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) of uint8 and labels (N,) of int64, row by row in stratified order.
+    """Images (N, C, H, W) of uint8 and labels, row by row in stratified order.
+
+    Labels are classes, (N,) of int64; or, where an image may have several, (N, num_classes) of
+    uint8: 1 for each class that it has, 0 for the others.
 
     The tensors are views on a private, copy-on-write mapping of the file: processes of one machine
     share its pages, and nothing that is written into a tensor reaches the file.
@@ -64,7 +67,11 @@ def load_test(prepared: PreparedData) -> Split:
 
 def _split(arrow_file: ArrowFile, name: SplitName) -> Split:
     arrays = arrow_file.read(name)
-    return Split(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels))
+    labels = torch.from_numpy(arrays.labels)
+    if arrow_file.header.multi_label:
+        bits = torch.arange(len(arrow_file.header.class_names))
+        labels = ((labels[:, None] >> bits) & 1).to(torch.uint8)
+    return Split(torch.from_numpy(arrays.images), labels)
 
 
 def _open(prepared: PreparedData) -> ArrowFile:

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.data.cifar import read_cifar10, read_cifar100
-from archsearch.data.class_names import CIFAR10, CIFAR100, DIGITS, FASHION_MNIST
-from archsearch.data.digits import read_digits
+from archsearch.data.class_names import (
+    CIFAR10,
+    CIFAR100,
+    DIGITS,
+    DIGITS_ATTRIBUTES,
+    FASHION_MNIST,
+)
+from archsearch.data.digits import read_digits, read_digits_attributes
 from archsearch.data.idx import read_fashion_mnist
 from archsearch.data.raw import RawData
 from archsearch.data.svhn import read_svhn
@@ -51,6 +57,7 @@ class DataSet:
         folders: Names of folders in which these files usually lie, below a data folder.
         system_folders: Where an operating system's package puts them.
         advice: How to get it without a download, for messages.
+        multi_label: Whether an image may have several classes, or none; at most 62 of them.
     """
 
     name: str
@@ -62,6 +69,7 @@ class DataSet:
     folders: tuple[str, ...] = ()
     system_folders: tuple[Path, ...] = ()
     advice: str = ""
+    multi_label: bool = False
 
 
 _FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -177,6 +185,14 @@ _SVHN: Layout = (
 
 DATA_SETS: Mapping[str, DataSet] = {
     "digits": DataSet("digits", (1, 8, 8), DIGITS, flip=False, read=read_digits),
+    "digits_attributes": DataSet(
+        "digits_attributes",
+        (1, 8, 8),
+        DIGITS_ATTRIBUTES,
+        flip=False,
+        read=read_digits_attributes,
+        multi_label=True,
+    ),
     "fashion_mnist": DataSet(
         "fashion_mnist",
         (1, 28, 28),

@@ -72,6 +72,8 @@ class PreparedData(Frozen):
     """SHA-256 of which image is in which split; the same at every image size."""
     flip: bool
     """Whether a mirrored image keeps its label (not so for digits and house numbers)."""
+    multi_label: bool = False
+    """Whether an image may have several of the classes, or none, so that each is a question."""
 
     @property
     def input_spec(self) -> InputSpec:

@@ -20,7 +20,7 @@ class Complexity(Frozen):
     """The cost of one network on one image."""
 
     params: int
-    """Trainable parameters."""
+    """Parameters, those of frozen stages included."""
     macs: int
     """Multiply-accumulates of convolutions and linear layers in a forward pass of one image."""
     activations: int

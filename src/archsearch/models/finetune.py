@@ -145,10 +145,15 @@ class TorchvisionSpec(Architecture):
                 f"`{rule}` must hold for a head of kind {self.head}, but got "
                 f"hidden_features={self.hidden_features}"
             )
+        if self.weights == "none" and self.frozen_stages:
+            raise ValueError(
+                "`frozen_stages = 0` must hold without pretrained weights, because random ones "
+                f"would never learn, but got frozen_stages={self.frozen_stages}, weights=none"
+            )
         if self.weights == PUBLISHED_WEIGHTS[self.network][0]:
             raise ValueError(
-                f"`weights = default` is how the weights {self.weights} of {self.network} are "
-                "written, because it has no others"
+                f"`weights = default` is how {self.network}'s weights {self.weights} are written, "
+                "because it has no others"
             )
         return self
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import re
+import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +47,19 @@ _DENSE_KEYS: tuple[tuple[str, str], ...] = (
     (r"head\.classifier\.", "classifier."),
 )
 """Beginnings of this project's names → torchvision's, which count stages and layers from 1."""
+
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What reading something else than weights was seen to raise."""
 
 _CLASSIFIERS = ("fc.", "classifier.")
 _OLD_DENSE_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
@@ -153,7 +168,7 @@ def _read(path: Path, device: str) -> Mapping[str, object]:
     """The state that a file holds, by torchvision's names; nothing in it is unpickled."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnfitError(
             f"{path}: no file of weights: {reason}; save one by "
@@ -168,7 +183,8 @@ def _read(path: Path, device: str) -> Mapping[str, object]:
     return {_OLD_DENSE_KEY.sub(r"\1\2", name): value for name, value in names}
 
 
-def _expected(network: NetworkName) -> dict[str, tuple[str, torch.Size]]:
+@functools.cache
+def _expected(network: NetworkName) -> Mapping[str, tuple[str, torch.Size]]:
     """Torchvision's name of every tensor of a backbone → this project's name, and its shape."""
     with torch.device("meta"):
         state = _bare(network, IMAGENET_CHANNELS, num_classes=1000).state_dict()
@@ -188,8 +204,8 @@ def _matched(state: Mapping[str, object], network: NetworkName, path: Path) -> d
     expected = _expected(network)
     problems = _differences(state, expected)
     if problems:
-        similar = [n for n in NETWORK_NAMES if not _differences(state, _expected(n))]
-        hint = f"; it has the weights of {similar[0]}" if similar else ""
+        its = next((n for n in NETWORK_NAMES if not _differences(state, _expected(n))), None)
+        hint = f"; it has the weights of {its}" if its else ""
         raise UnfitError(
             f"{path}: does not fit torchvision's {network}: {'; '.join(problems)}{hint}"
         )

@@ -13,6 +13,7 @@ from torch import nn
 from archsearch.models.blocks import ResidualBlock
 from archsearch.models.dense_blocks import DenseStage, Transition
 from archsearch.models.densenet import DenseNetSpec
+from archsearch.models.finetune import TorchvisionSpec
 from archsearch.models.plan import (
     Activation,
     BlockPlan,
@@ -47,6 +48,18 @@ def densenet(
     """`DenseNet(num_channels, growth_rate, arch)`: 3×3 layers, halving transitions, 7×7 stem."""
     return DenseNetSpec.from_layers(
         arch, growth_rate, bottleneck=False, compression=0.5, stem_channels=num_channels
+    )
+
+
+def get_model(dropout: float = 0.5) -> TorchvisionSpec:
+    """`get_model(out_dim, dropout)`: a pretrained ResNeXt-101 with a new head for several labels.
+
+    The head is Linear(2048, 4096), ReLU, Dropout, Linear(4096, out_dim). Its Sigmoid is part of
+    the loss here, which is exact where a sigmoid rounds to 0 or 1. `pretrained=True` meant the
+    older of torchvision's weights.
+    """
+    return TorchvisionSpec(
+        network="resnext101_32x8d", weights="IMAGENET1K_V1", head="mlp", dropout=dropout
     )
 
 

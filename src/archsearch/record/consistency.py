@@ -1,13 +1,16 @@
-"""Is a search's record as new as its files? An older copy would lose trials in silence."""
+"""Is a search's record whole, and as new as its files? Trials must not be lost in silence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from archsearch.errors import UnfitError
 from archsearch.record.paths import SearchPaths
-from archsearch.record.trial import TrialRecord
+from archsearch.record.trial import OUTCOMES, TrialRecord
+from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import parse_checkpoint_name
 
 
@@ -26,6 +29,16 @@ def check_record_is_there(paths: SearchPaths, database: Path | str) -> None:
         )
 
 
+def check_record(paths: SearchPaths, trials: Sequence[TrialRecord]) -> None:
+    """Refuse a record that is damaged or older than the search's files.
+
+    Raises:
+        UnfitError: It is; see `check_record_is_sound` and `check_record_is_newest`.
+    """
+    check_record_is_sound(paths, trials)
+    check_record_is_newest(paths, trials)
+
+
 def check_record_is_newest(paths: SearchPaths, trials: Sequence[TrialRecord]) -> None:
     """Refuse a record that does not know trials or attempts whose files are there.
 
@@ -42,6 +55,46 @@ def check_record_is_newest(paths: SearchPaths, trials: Sequence[TrialRecord]) ->
         if unknown:
             told = f"it does not know attempt {unknown[0]} of trial {trial.number}"
             raise UnfitError(_older(paths, told))
+
+
+def check_record_is_sound(paths: SearchPaths, trials: Sequence[TrialRecord]) -> None:
+    """Refuse a record whose parts contradict each other: a damaged file can look like one.
+
+    Most of what a search rests on is recorded twice or follows from the rest.
+
+    Raises:
+        UnfitError: They do; the sentence names the first trial that cannot be believed.
+    """
+    for number, trial in enumerate(trials):
+        told = _contradiction(number, trial)
+        if told is not None:
+            raise UnfitError(
+                f"the record of {paths.name} contradicts itself: {told}; it is damaged: restore a "
+                "copy of the search's folder, or start another search by --name"
+            )
+
+
+def _contradiction(number: int, trial: TrialRecord) -> str | None:
+    if trial.number != number:
+        return f"trial {number} is missing"
+    who = f"trial {number}"
+    try:
+        config = TrialConfig.model_validate(trial.config)
+    except ValidationError:
+        return f"the configuration of {who} is none"
+    if config.digest != trial.config_digest:
+        return f"the configuration of {who} is not that of its digest"
+    if [epoch.epoch for epoch in trial.epochs] != list(range(1, len(trial.epochs) + 1)):
+        return f"the epochs of {who} are not all there"
+    if any(epoch.val_accuracy != epoch.result.get("val_accuracy") for epoch in trial.epochs):
+        return f"{who} has two accuracies for one epoch"
+    if trial.outcome is not None and trial.outcome not in OUTCOMES:
+        return f"{trial.outcome!r}, of {who}, is no outcome"
+    if trial.outcome == "completed" and len(trial.epochs) != config.max_epochs:
+        return f"{who} is completed after {len(trial.epochs)} of {config.max_epochs} epochs"
+    if trial.outcome == "stopped" and len(trial.epochs) != trial.rung_epochs:
+        return f"{who} was stopped after {len(trial.epochs)} epochs, or at {trial.rung_epochs}"
+    return None
 
 
 def _older(paths: SearchPaths, told: str) -> str:

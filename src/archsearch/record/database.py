@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from archsearch.record import tables
 
 BUSY_SECONDS = 30.0
 _RESTORE = "restore a copy of the search's folder, or start another search by --name"
+_DAMAGED = f"the record {{label}} cannot be read ({{what}}): it is damaged; {_RESTORE}"
 
 
 def now_ms() -> int:
@@ -79,7 +81,7 @@ class Database:
             return
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if found != "ok":
-            raise UnfitError(f"the record {self.label} is damaged ({found}); {_RESTORE}")
+            raise UnfitError(_DAMAGED.format(label=self.label, what=found))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -144,9 +146,10 @@ def _url_engine(url: str) -> Engine:
             "--database is not a URL that SQLAlchemy can read; give "
             "`postgresql+psycopg://USER@HOST/DATABASE`"
         ) from None
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # the driver, or the C library below it
+        package = "psycopg[binary]" if "psycopg" in str(error) else error.name
         raise UsageError(
-            f"--database needs the Python package `{error.name}`: pip install {error.name}"
+            f"--database needs a database driver ({error}): pip install '{package}'"
         ) from None
 
 
@@ -157,6 +160,9 @@ def _explained(label: str) -> Iterator[None]:
         yield
     except OperationalError as error:
         text = str(error.orig)
+        if "decode" in text or "no such" in text:
+            what = "text in it is not UTF-8" if "decode" in text else text
+            raise UnfitError(_DAMAGED.format(label=label, what=what)) from error
         advice = "check that it can be reached and written"
         if "locked" in text:
             holder = _users_of(str(Path(label).resolve()))
@@ -168,9 +174,9 @@ def _explained(label: str) -> Iterator[None]:
             advice = "free disk space, then run the same command again: it continues"
         raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
     except DBAPIError as error:
-        raise UnfitError(
-            f"the record {label} cannot be read ({error.orig}); it may be damaged; {_RESTORE}"
-        ) from error
+        raise UnfitError(_DAMAGED.format(label=label, what=error.orig)) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UnfitError(_DAMAGED.format(label=label, what=error)) from error
 
 
 def _users_of(path: str) -> str:

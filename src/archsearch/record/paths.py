@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.errors import UsageError
+from archsearch.errors import UnfitError, UsageError
+
+NOT_SEARCHES = frozenset({"data", "mlflow", "single"})
+"""Folders beside those of the searches."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,37 @@ class RunsFolder:
         """The Arrow files, one for each data set and image size."""
         return self.root / "data"
 
+    def make(self) -> None:
+        """Make the folder if need be, before anything is put into it.
+
+        Raises:
+            UnfitError: It cannot be made or written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise OSError(errno.EACCES, "no permission, or a read-only file system")
+        except OSError as error:
+            raise UnfitError(
+                f"the runs folder {self.root} cannot be written ({error.strerror}): choose "
+                "another one by --runs-dir"
+            ) from error
+
     def names(self) -> list[str]:
-        """The searches that are here, by name."""
-        if not self.root.is_dir():
-            return []
-        return sorted(p.parent.name for p in self.root.glob("*/search.db"))
+        """The searches that are here, by name; none where there is no folder yet.
+
+        Raises:
+            UnfitError: The path is not a folder, or cannot be listed.
+        """
+        try:
+            folders = list(self.root.iterdir()) if self.root.exists() else []
+            found = {p.name for p in folders if (p / "search.db").is_file()}
+        except OSError as error:
+            raise UnfitError(
+                f"the runs folder {self.root} cannot be read ({error.strerror}): choose another "
+                "one by --runs-dir"
+            ) from error
+        return sorted(found - NOT_SEARCHES)
 
 
 @dataclass(frozen=True)
@@ -106,5 +137,10 @@ def checked_name(name: str) -> str:
         raise UsageError(
             f"{name!r} cannot name a search: a name has 1 to 100 letters, digits, `.`, `_` or "
             "`-`, and starts with a letter, a digit or `_`"
+        )
+    if name in NOT_SEARCHES:
+        raise UsageError(
+            f"{name!r} cannot name a search: in the runs folder it is not a search's folder "
+            f"(nor are {', '.join(sorted(NOT_SEARCHES - {name}))})"
         )
     return name

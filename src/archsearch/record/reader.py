@@ -29,10 +29,16 @@ def get_search(database: Database, name: str) -> SearchRow:
     """
     row = find_search(database, name)
     if row is None:
-        with database.read() as connection:
-            known = connection.scalars(sa.select(t.searches.c.name)).all()
-        raise UsageError(f"there is no search {name!r}: {nearest_names(name, known)}")
+        known = nearest_names(name, search_names(database))
+        raise UsageError(f"the record {database.label} has no search {name!r}: {known}")
     return row
+
+
+def search_names(database: Database) -> list[str]:
+    """The searches of one record: a file has one, a server may have many."""
+    with database.read() as connection:
+        query = sa.select(t.searches.c.name).order_by(t.searches.c.name)
+        return list(connection.scalars(query))
 
 
 def read_trials(database: Database, search_id: int) -> list[TrialRecord]:

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from archsearch.errors import UsageError, nearest_names
+from archsearch.errors import ArchsearchError, UsageError, nearest_names
 from archsearch.record import lease
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder, SearchPaths
-from archsearch.record.reader import get_search, read_refusals, read_trials
+from archsearch.record.reader import get_search, read_refusals, read_trials, search_names
 from archsearch.record.trial import Refusal, SearchRow, TrialRecord, incumbent
 
 State = Literal["running", "interrupted", "finished"]
@@ -83,7 +83,7 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
         UnfitError: Its record cannot be read.
     """
     paths = runs.search(name)
-    if database_url is None and not paths.database.exists():
+    if database_url is None and not paths.database.is_file():
         raise UsageError(
             f"there is no search {name!r} in {runs.root}: {nearest_names(name, runs.names())}"
         )
@@ -100,6 +100,33 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
             undelivered=Outbox(database, search.id).count_waiting(),
             paths=paths,
         )
+    finally:
+        database.close()
+
+
+def all_statuses(
+    runs: RunsFolder, database_url: str | None = None
+) -> tuple[list[SearchStatus], list[ArchsearchError]]:
+    """How all searches of a folder or a server stand, and what is wrong with those unreadable.
+
+    Raises:
+        UsageError: The URL cannot be read.
+        UnfitError: The folder or the server cannot be read.
+    """
+    names = runs.names() if database_url is None else _names_on_server(database_url)
+    readable, errors = [], []
+    for name in names:
+        try:
+            readable.append(search_status(runs, name, database_url))
+        except ArchsearchError as error:
+            errors.append(error)
+    return readable, errors
+
+
+def _names_on_server(url: str) -> list[str]:
+    database = Database.open(url, create=False)
+    try:
+        return search_names(database)
     finally:
         database.close()
 

@@ -73,6 +73,7 @@ class Director:
         self._patience = patience
         self._agenda = Agenda(num_trials)
         self._trials: dict[int, TrialRecord] = {}
+        self._skipped: set[str] = set()
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -138,8 +139,7 @@ class Director:
         folder = self._paths.trial(trial.number).checkpoints
         digest = TrialConfig.model_validate(trial.config).seeded_digest
         recovery = newest_valid(folder, trial.attempts, digest)
-        for skipped in recovery.skipped:
-            self._tell(Warned(f"trial {trial.number}: {skipped}; the one before it is used"))
+        self._warn_of_skipped(trial.number, recovery.skipped)
         if recovery.checkpoint is None:
             return
         header = recovery.checkpoint.header
@@ -154,6 +154,13 @@ class Director:
                     checkpoint=recovery.checkpoint.path.name if is_newest else None,
                     checksum=header.payload_sha256 if is_newest else None,
                 )
+
+    def _warn_of_skipped(self, number: int, skipped: Sequence[str]) -> None:
+        """Say once what the driver finds first, and the worker again."""
+        for text in skipped:
+            if text not in self._skipped:
+                self._skipped.add(text)
+                self._tell(Warned(f"trial {number}: {text}; the one before it is used"))
 
     def next_assignment(self, num_slots: int) -> Assignment | Pause:
         """What the next free worker does.
@@ -226,8 +233,7 @@ class Director:
             UnfitError: The worker's machine cannot go on; the trial stays to be continued.
         """
         trial = self._trials[report.number]
-        for text in report.warnings:
-            self._tell(Warned(f"trial {report.number}: {text}"))
+        self._warn_of_skipped(report.number, report.warnings)
         if trial.is_finished or report.attempt != max(trial.attempts):
             return Decision.STOP
         if isinstance(report, TroubleReport):

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from archsearch.errors import UnfitError
 from archsearch.halving.arms import Arm, assign_arm, is_random, random_family
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.schema import InputSpec
-from archsearch.search.preflight import InfeasibleError, Preflight
+from archsearch.search.preflight import (
+    MAX_REFUSALS_IN_A_ROW,
+    InfeasibleError,
+    Preflight,
+    nothing_feasible,
+)
 from archsearch.search.study import Study, seed_of
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.trial import TrialConfig
-
-MAX_REFUSALS_IN_A_ROW = 200
 
 
 class ExhaustedError(Exception):
@@ -114,10 +116,7 @@ class Draws:
                 f"{len(row)} draws in a row gave nothing new: the space has no other "
                 "feasible member that the sampler could find"
             )
-        raise UnfitError(
-            f"{len(row)} draws in a row were refused; the last: {row[-1].reason}. "
-            f"Lift the cap ({self.preflight.how_to_lift}) or narrow the space"
-        )
+        raise nothing_feasible(row[-1].reason)
 
     def _try(self, number: int, draw: int) -> Draw | Refusal:
         index = self._index(number)

@@ -16,6 +16,7 @@ from typing import Any
 from archsearch.errors import UnfitError
 from archsearch.search.conduct import Conduct
 from archsearch.search.request import SearchRequest
+from archsearch.search.room import check_room
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -53,6 +54,7 @@ def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
         options |= {"address": request.address}
     else:
         options |= {
+            "address": "local",  # whatever RAY_ADDRESS says
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
@@ -116,28 +118,6 @@ class SlotCounter:
         return max(1, int(slots))
 
 
-def check_room(request: SearchRequest, gpus_per_trial: float) -> None:
-    """Refuse what no node could ever run, instead of waiting for it.
-
-    Raises:
-        UnfitError: Ray started here has too few processors or GPUs for one trial.
-    """
-    import ray
-
-    if request.address is not None:
-        return  # an autoscaling cluster may still grow
-    there = ray.cluster_resources()
-    for label, wanted, kind in (
-        ("--cpus-per-trial", request.cpus_per_trial, "CPU"),
-        ("--gpus-per-trial", gpus_per_trial, "GPU"),
-    ):
-        if wanted > there.get(kind, 0):
-            raise UnfitError(
-                f"{label} {wanted:g} does not fit: this machine has {there.get(kind, 0):g} "
-                f"{kind}s for Ray; ask for less, or join a cluster by --address"
-            )
-
-
 def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str:
     """Run trials on Ray until the director has nothing left, or at once on `stop_now`.
 
@@ -148,12 +128,21 @@ def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) 
         UnfitError: Ray cannot be started or joined, or has no room for one trial.
     """
     with ray_session(request, gpus_per_trial) as logs:
-        check_room(request, gpus_per_trial)
+        _check_room(request, gpus_per_trial)
         slots = SlotCounter(request, gpus_per_trial)
         conduct.on_started(slots(), _devices())
         if not conduct.stop_now:
             _run_tune(conduct, slots, request, gpus_per_trial)
     return logs
+
+
+def _check_room(request: SearchRequest, gpus_per_trial: float) -> None:
+    import ray
+
+    if request.address is None:  # a cluster may still grow
+        there = ray.cluster_resources()
+        num_cpus, num_gpus = there.get("CPU", 0), there.get("GPU", 0)
+        check_room(request.cpus_per_trial, gpus_per_trial, num_cpus, num_gpus)
 
 
 def _devices() -> str:

@@ -12,9 +12,11 @@ from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.trial import SearchRow
 from archsearch.search.events import Listener, Said
-from archsearch.search.preflight import Preflight
+from archsearch.search.preflight import Preflight, check_feasible
+from archsearch.search.pretrained import fetch_weights
 from archsearch.search.provenance import code_version
 from archsearch.search.request import SearchRequest, identity_of
+from archsearch.search.room import check_machine
 from archsearch.spaces.load import load_space
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.store import TrackingStore, tracking_store
@@ -71,11 +73,12 @@ class Plan:
 
 
 def make_plan(request: SearchRequest, listener: Listener) -> Plan:
-    """Read the space, prepare the data, and say what follows from them.
+    """Read the space, prepare the data, fetch pretrained weights; say what follows from them.
 
     Raises:
         UsageError: A name, the space file or an option is wrong.
-        UnfitError: The data is not there or damaged, or a folder cannot be written.
+        UnfitError: The machine is too small or no cluster answers, a folder cannot be written,
+            data or weights are not there or damaged, or nothing in the space can be trained.
     """
     space = load_space(request.space)
     runs = RunsFolder(request.runs_dir)
@@ -83,14 +86,19 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     spec = DataSpec(
         name=request.data, train_size=request.train_size, image_size=request.image_size
     )
-    data = prepare(spec, cache_dir=runs.data_cache, data_dir=request.data_dir)
     gpus = _gpus_per_trial(request)
+    check_machine(request, gpus)
+    runs.make()
+    data = prepare(spec, cache_dir=runs.data_cache, data_dir=request.data_dir)
     preflight = request.preflight(space, data.input_spec, has_accelerator=gpus > 0)
+    check_feasible(preflight, space, data.input_spec)
     ladder = _ladder(space, data, request.max_epochs or space.fidelity.max_epochs)
     identity = identity_of(request, space, data)
     paths = runs.search(request.chosen_name(space, identity))
     listener(Said(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
     listener(Said(ladder.sentence))
+    for sentence in fetch_weights(space):
+        listener(Said(sentence))
     if preflight.default_cap is not None:
         listener(
             Said(

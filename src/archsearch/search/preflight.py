@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.errors import UnfitError
 from archsearch.models.complexity import complexity
 from archsearch.models.spec import ArchitectureError
+from archsearch.schema import InputSpec
 from archsearch.spaces.limits import Constraints
+from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.footprint import training_memory
 from archsearch.training.precision import Precision
+
+MAX_REFUSALS_IN_A_ROW = 200
 
 
 class InfeasibleError(Exception):
@@ -58,12 +66,43 @@ class Preflight:
         macs: int | None = None,
         memory_mib: float | None = None,
     ) -> None:
-        for caps, _ in self.caps:
+        for caps, how in self.caps:
             broken = caps.violations(params=params, macs=macs, memory_mib=memory_mib)
             if broken:
-                raise InfeasibleError(f"{config.name}: {'; '.join(broken)}")
+                raise InfeasibleError(f"{config.name}: {'; '.join(broken)} (lift it: {how})")
 
-    @property
-    def how_to_lift(self) -> str:
-        """What a user does about the caps, for a sentence."""
-        return ", ".join(dict.fromkeys(how for _, how in self.caps)) or "there is none"
+
+def check_feasible(preflight: Preflight, space: SearchSpace, input_spec: InputSpec) -> None:
+    """Refuse a space of which nothing can be trained, before a search is begun.
+
+    The first member that passes is enough, so this costs one check where all is well.
+
+    Raises:
+        UnfitError: Baselines, 200 uniform draws and the smallest member of each family were all
+            refused.
+    """
+    reason = ""
+    for params in _members(space):
+        try:
+            preflight.check(space.config(params, input_spec, seed=0))
+        except (InfeasibleError, ValueError) as error:
+            reason = str(error)
+        else:
+            return
+    raise nothing_feasible(reason)
+
+
+def _members(space: SearchSpace) -> Iterator[dict[str, Any]]:
+    """Some of everything, the smallest last: a message about those says how far a cap is off."""
+    yield from (space.params_of_baseline(name) for name in space.baselines)
+    uniform = UniformSuggester(random.Random(0))
+    yield from (space.suggest(uniform).params for _ in range(MAX_REFUSALS_IN_A_ROW))
+    yield from (space.suggest(SmallestSuggester(), family).params for family in space.families)
+
+
+def nothing_feasible(reason: str) -> UnfitError:
+    """What a user is told when draw after draw is refused."""
+    return UnfitError(
+        f"nothing in the space can be trained: {MAX_REFUSALS_IN_A_ROW} draws in a row were "
+        f"refused. The last: {reason}"
+    )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from archsearch.data import PreparedData
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.preflight import Preflight
-from archsearch.spaces.limits import Constraints
+from archsearch.spaces.limits import MAX_EPOCHS, Constraints
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.redaction import redact
 
@@ -44,7 +45,7 @@ class SearchRequest(Frozen):
     cpus_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float | None = Field(default=None, ge=0)
     """GPUs or a fraction of one; None gives one where the machine has any."""
-    max_epochs: int | None = Field(default=None, ge=1)
+    max_epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     max_params: int | Literal["none"] | None = None
     max_macs: int | Literal["default", "none"] = "default"
     """Cap on multiply-accumulates; `default` caps only where there is no accelerator."""
@@ -59,6 +60,28 @@ class SearchRequest(Frozen):
     address: str | None = None
     """Ray cluster to join; None starts Ray on this machine."""
 
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_or_a_fraction(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and not gpus.is_integer():
+            raise ValueError("above 1 only whole GPUs can be given")
+        return gpus
+
+    @field_validator("name")
+    @classmethod
+    def _legal_name(cls, name: str | None) -> str | None:
+        try:
+            return name if name is None else checked_name(name)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("address")
+    @classmethod
+    def _legal_address(cls, address: str | None) -> str | None:
+        if address not in (None, "auto") and host_and_port(address) is None:
+            raise ValueError("give auto, HOST:PORT or ray://HOST:PORT")
+        return address
+
     @classmethod
     def checked(cls, **fields: Any) -> Self:
         """A request from a command line, every problem in one message.
@@ -70,7 +93,8 @@ class SearchRequest(Frozen):
             return cls(**fields)
         except ValidationError as error:
             problems = [
-                f"--{'-'.join(map(str, e['loc'][:1])).replace('_', '-')} {e['input']}: {e['msg']}"
+                f"--{'-'.join(map(str, e['loc'][:1])).replace('_', '-')} {e['input']}: "
+                + e["msg"].removeprefix("Value error, ")
                 for e in error.errors()
             ]
             raise UsageError("; ".join(problems)) from None
@@ -78,7 +102,7 @@ class SearchRequest(Frozen):
     def chosen_name(self, space: SearchSpace, identity: dict[str, Any]) -> str:
         """The search's name: the user's, or one derived from what a resume may not change."""
         if self.name is not None:
-            return checked_name(self.name)
+            return self.name
         return f"{space.name}-{self.data}-{digest_of(identity)[:8]}"
 
     def command(self, **changes: object) -> str:
@@ -106,6 +130,14 @@ class SearchRequest(Frozen):
         if isinstance(cap, int):
             caps.append((Constraints(max_macs=cap), "--max-macs NUMBER or none"))
         return Preflight(tuple(caps), default_cap)
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Where `HOST:PORT` or `ray://HOST:PORT` listens; None if the text is neither."""
+    match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", address)
+    if match is None or not 0 < int(match[2]) < 2**16:
+        return None
+    return match[1].strip("[]"), int(match[2])
 
 
 def parsed_count(option: str, text: str | None) -> Any:

@@ -8,7 +8,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomic
 from archsearch.halving.rung_table import RungTable
 from archsearch.record import lease
-from archsearch.record.consistency import check_record_is_newest, check_record_is_there
+from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
@@ -61,7 +61,7 @@ def run_search(
         try:
             search = _registered(database, plan)
             if _has_all(database, search, request):
-                check_record_is_newest(plan.paths, read_trials(database, search.id))
+                check_record(plan.paths, read_trials(database, search.id))
                 if Outbox(database, search.id).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
@@ -70,7 +70,7 @@ def run_search(
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
             try:
-                check_record_is_newest(plan.paths, read_trials(database, search.id))
+                check_record(plan.paths, read_trials(database, search.id))
                 return _drive(plan, search, writer, listener, interruption, run_trials or _on_ray)
             finally:
                 writer.release()
@@ -82,6 +82,7 @@ def _registered(database: Database, plan: Plan) -> SearchRow:
     """The search's row; made, or found to be the same search."""
     search = find_search(database, plan.paths.name)
     if search is None:
+        check_record(plan.paths, ())
         search = create_search(
             database,
             plan.paths.name,

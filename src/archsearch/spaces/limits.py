@@ -17,10 +17,13 @@ def _whole(value: object) -> object:
 Count = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=1, le=2**53)]
 
 
+MAX_EPOCHS = 100_000
+
+
 class Fidelity(Frozen):
     """What successive halving spends, in epochs."""
 
-    max_epochs: Annotated[int, Field(strict=True, ge=1, le=100_000)]
+    max_epochs: Annotated[int, Field(strict=True, ge=1, le=MAX_EPOCHS)]
     """Full fidelity (*R*)."""
 
     grace_period_epochs: Annotated[int, Field(strict=True, ge=1)] | None = None

@@ -120,7 +120,8 @@ class SearchSpace(Frozen):
             name: {f: p.model_dump(mode="json") for f, p in without_defaults(*pair).items()}
             for name, pair in {**branches, "training": (self.training, Recipe)}.items()
         }
-        return digest_of(meanings, self.model_dump(mode="json", include=_MEANINGFUL, exclude_defaults=True))
+        rest = self.model_dump(mode="json", include=_MEANINGFUL, exclude_defaults=True)
+        return digest_of(meanings, rest)
 
     @property
     def largest_batch_size(self) -> int:

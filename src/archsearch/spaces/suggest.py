@@ -88,6 +88,25 @@ class UniformSuggester:
         return math.exp(math.log(low) + (math.log(high) - math.log(low)) * fraction)
 
 
+class SmallestSuggester:
+    """Gives the smallest of everything that has an order, and the first of what has none."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        """The smallest number, or the first choice if not all are numbers."""
+        numbers = [choice for choice in choices if isinstance(choice, int | float)]
+        return min(numbers) if len(numbers) == len(choices) else choices[0]
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """The lower bound."""
+        return low
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """The lower bound."""
+        return low
+
+
 def ask(suggester: Suggester, name: str, parameter: AnyParameter) -> Scalar:
     """Ask `suggester` for the value of one parameter; a constant answers for itself."""
     match parameter:

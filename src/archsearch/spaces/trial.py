@@ -8,6 +8,7 @@ from pydantic import Field
 
 from archsearch.models import ArchitectureSpec
 from archsearch.schema import Frozen, InputSpec, digest_of
+from archsearch.spaces.limits import MAX_EPOCHS
 from archsearch.spaces.recipe import Recipe
 
 
@@ -20,7 +21,7 @@ class TrialConfig(Frozen):
     architecture: ArchitectureSpec
     recipe: Recipe
     input: InputSpec
-    max_epochs: int = Field(ge=1, le=100_000)
+    max_epochs: int = Field(ge=1, le=MAX_EPOCHS)
     """Epochs of full fidelity; the learning rate's schedule ends there."""
 
     seed: int = Field(ge=0, lt=2**63)

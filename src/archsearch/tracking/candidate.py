@@ -79,11 +79,13 @@ def read_test_split(database: Database, candidate: Candidate, model: nn.Module) 
     known = find_reading(database, candidate.search.id, candidate.subject)
     if known is not None:
         return known
+    from archsearch.training.objective import answers_of, is_right
     from archsearch.training.predict import predict
 
     split, data = load_test(candidate.data), candidate.data
-    answers = predict(model, split, mean=data.mean, std=data.std).argmax(1).cpu()
-    accuracy = float((answers == split.labels).double().mean())
+    logits = predict(model, split, mean=data.mean, std=data.std).cpu()
+    answers = answers_of(logits, multi_label=data.multi_label)
+    accuracy = float(is_right(logits, split.labels).double().mean())
     return keep_reading(
         database, candidate.search.id, candidate.subject, answers.numpy(), accuracy
     )

@@ -39,6 +39,7 @@ def metadata(candidate: Candidate) -> dict[str, Any]:
     return {
         "input": INPUT,
         "class_names": list(candidate.data.class_names),
+        "multi_label": candidate.data.multi_label,
         "architecture": candidate.config.architecture.model_dump(mode="json"),
         "data": candidate.data.name,
         "data_digest": candidate.data.digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from archsearch.record.paths import RunsFolder
 from archsearch.tracking.redaction import redact
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
+_SQLITE = b"SQLite format 3\0"
 _ALLOWED = (
     "give `http://HOST:PORT` of a tracking server, `sqlite:///FILE`, or a database such as "
     "`postgresql+psycopg://USER@HOST/DATABASE`"
@@ -58,7 +60,7 @@ class TrackingStore:
         """Make an SQLite store that is not there yet; at any time, from any process.
 
         Raises:
-            UnfitError: Its folder cannot be written.
+            UnfitError: Its folder cannot be written, or the file is another one's.
         """
         if self.sqlite is None:
             return
@@ -67,10 +69,14 @@ class TrackingStore:
             with filelock.FileLock(self.sqlite.with_name(f".{self.sqlite.name}.lock")):
                 if not self.sqlite.exists():
                     self._create(self.sqlite)
-        except OSError as error:
+            with self.sqlite.open("rb") as file:
+                if file.read(len(_SQLITE)) not in (_SQLITE, b""):
+                    raise OSError(errno.EINVAL, "it is no SQLite database")
+        except (OSError, sa.exc.DBAPIError) as error:
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error.strerror
             raise UnfitError(
-                f"the tracking store {self.sqlite} cannot be made ({error.strerror}): choose a "
-                "writable folder by --runs-dir, or another store by --tracking-uri"
+                f"the tracking store {self.sqlite} cannot be used ({reason}): choose a writable "
+                "folder with free space by --runs-dir, or another store by --tracking-uri"
             ) from error
 
     def _create(self, path: Path) -> None:

@@ -34,9 +34,11 @@ class TrainingBatches:
         self._batches_per_chunk = max(1, _CHUNK_BYTES // bytes_per_batch)
 
     def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """One epoch of (images, labels): (N, C, H, W) of float32, channels last; (N,) of int64.
+        """One epoch of (images, labels).
 
-        Every batch has `batch_size` images; those left over are dropped this time.
+        Images are (N, C, H, W) of float32, channels last; labels (N,) of int64, or (N,
+        num_classes) of uint8. Every batch has `batch_size` images; those left over are dropped
+        this time.
         """
         order = torch.randperm(len(self._split), generator=self._order)
         order = order[: self.steps_per_epoch * self.batch_size].to(self._split.images.device)

@@ -119,7 +119,12 @@ def trained_model(
         std=data.std,
         images=images,
         compared_on=compared_on,
-        facts={"data": data.name, "data_digest": data.digest, **facts},
+        facts={
+            "data": data.name,
+            "data_digest": data.digest,
+            "multi_label": data.multi_label,
+            **facts,
+        },
     )
 
 

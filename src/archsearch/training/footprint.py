@@ -108,7 +108,7 @@ def _step(
             module.forward = _QuickNorm.apply  # type: ignore[method-assign]
         elif isinstance(module, nn.Conv2d | nn.Linear) and precision == "bfloat16":
             module.forward = functools.partial(_autocast, module)  # type: ignore[method-assign]
-    with _LiveBytes() as live:
+    with LiveBytes() as live:
         loss = functional.cross_entropy(network(images).float(), labels)
         activations = live.now
         loss.backward()
@@ -119,7 +119,7 @@ def _num_bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-class _LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):
     """Counts the bytes of storages made under it, from their making until they are freed.
 
     Attributes:

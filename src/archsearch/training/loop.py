@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from archsearch.data import PreparedData, ResidentData, Split
 from archsearch.models import build_model
@@ -17,6 +16,7 @@ from archsearch.spaces.trial import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.memory import OutOfMemoryDuringTrainingError, is_out_of_memory
+from archsearch.training.objective import is_right, loss_of
 from archsearch.training.precision import Precision, native_precision
 from archsearch.training.predict import predict
 from archsearch.training.randomness import LentRandomness
@@ -198,7 +198,7 @@ class Training:
         return _Totals(float(loss_sum) / step, int(num_right), num_images, reason)
 
     def _validate(self) -> tuple[float, float]:
-        """Cross-entropy and accuracy of the averaged network on the validation split."""
+        """Loss and accuracy of the averaged network on the validation split."""
         logits = predict(
             self.averaged_model,
             self._val,
@@ -206,8 +206,8 @@ class Training:
             std=self._prepared.std,
             precision=self.precision,
         )
-        loss = functional.cross_entropy(logits, self._val.labels)
-        accuracy = (logits.argmax(1) == self._val.labels).double().mean()
+        loss = loss_of(logits, self._val.labels)
+        accuracy = is_right(logits, self._val.labels).double().mean()
         return float(loss), float(accuracy)
 
     def state_bytes(self) -> bytes:

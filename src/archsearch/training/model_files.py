@@ -8,6 +8,7 @@ without this package, and answers images. Metadata is text by name: an ONNX file
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import warnings
@@ -108,13 +109,10 @@ def _pt2_answerer(contents: bytes) -> Answerer:
 
 
 def _onnx_answerer(contents: bytes) -> Answerer:
-    import onnxruntime  # type: ignore[import-untyped]
-
+    onnxruntime: Any = importlib.import_module("onnxruntime")  # has no types
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session: Any = onnxruntime.InferenceSession(
-        contents, options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
 
     def answer(images: torch.Tensor) -> torch.Tensor:
         (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: images.numpy()})

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class EpochResult(BaseModel):
     """One epoch's outcome. NaN is allowed here, unlike in descriptions: training makes it.
 
-    Losses are in nats an image. JSON carries what is not finite as text ("NaN", "Infinity").
+    Losses are in nats an image (an image and class, where an image may have several classes), and
+    accuracies are shares of images answered right; see `objective`. JSON carries what is not
+    finite as text ("NaN", "Infinity").
     """
 
     model_config = ConfigDict(
@@ -29,7 +31,7 @@ class EpochResult(BaseModel):
     """Share of the epoch's augmented images that were right before their own step."""
 
     val_loss: float
-    """Plain cross-entropy of the averaged model; NaN when the epoch diverged before validation."""
+    """Without smoothing, of the averaged model; NaN when the epoch diverged before validation."""
 
     val_accuracy: float
     """Of the averaged model, in [0, 1]; NaN when the epoch diverged before validation."""

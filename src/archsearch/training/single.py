@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from archsearch.data import DataSpec, PreparedData, load_resident, prepare
 from archsearch.data.sources import data_set_named
-from archsearch.errors import ArchsearchError, UnfitError
+from archsearch.errors import ArchsearchError, UnfitError, UsageError
 from archsearch.schema import InputSpec
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.recipe import Recipe
@@ -86,9 +88,17 @@ def checked_config(
     )
     architecture = parse_name(name)
     architecture.check_input(input_spec)
-    return TrialConfig(
-        architecture=architecture, recipe=recipe, input=input_spec, max_epochs=epochs, seed=seed
-    )
+    try:
+        return TrialConfig(
+            architecture=architecture,
+            recipe=recipe,
+            input=input_spec,
+            max_epochs=epochs,
+            seed=seed,
+        )
+    except ValidationError as error:
+        problems = (f"{e['loc'][0]}: {e['msg']}, got {e['input']}" for e in error.errors())
+        raise UsageError("; ".join(problems)) from None
 
 
 def train_in(
@@ -97,7 +107,7 @@ def train_in(
     data: PreparedData,
     *,
     device: str | None = None,
-    on_found: Callable[[TrainedNetwork], None] = lambda found: None,
+    on_found: Callable[[TrainedNetwork | None, tuple[str, ...]], None] = lambda *found: None,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
 ) -> TrainedNetwork:
     """Train what is left of a configuration, epoch by epoch, and publish a checkpoint after each.
@@ -110,7 +120,7 @@ def train_in(
         config: What is trained.
         data: What it is trained on.
         device: As torch names it; None takes a GPU where there is one.
-        on_found: Told what is there already.
+        on_found: Told what is there already, and of each newer file why it cannot be used.
         on_epoch: Told of each epoch when its checkpoint is there.
 
     Raises:
@@ -121,11 +131,10 @@ def train_in(
     note = TrainingNote(config=config, data=data)
     with held(folder):
         claim(folder, note)
-        found = found_in(folder, note)
-        if found is not None:
-            on_found(found)
-            if found.is_finished:
-                return found
+        found, skipped = found_in(folder, note)
+        on_found(found, skipped)
+        if found is not None and found.is_finished:
+            return found
         training = _training(config, data, device)
         if found is not None:
             training.load_state_bytes(found.checkpoint.payload())

@@ -47,16 +47,11 @@ class TrainingNote(Frozen):
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A training as far as it has come; at least one epoch.
-
-    Attributes:
-        skipped: One sentence for each newer checkpoint that could not be used.
-    """
+    """A training as far as it has come; at least one epoch."""
 
     config: TrialConfig
     data: PreparedData
     checkpoint: Checkpoint
-    skipped: tuple[str, ...] = ()
 
     @property
     def history(self) -> tuple[EpochResult, ...]:
@@ -94,9 +89,10 @@ def read_training(folder: Path) -> TrainedNetwork:
     note = _read_note(folder)
     if note is None:
         raise UnfitError(f"{folder} holds no training: there is no training.json")
-    found = found_in(folder, note)
+    found, skipped = found_in(folder, note)
     if found is None:
-        raise UnfitError(f"{folder} holds no checkpoint that can be used")
+        told = "; ".join(skipped) or "no epoch was finished"
+        raise UnfitError(f"{folder} holds no checkpoint that can be used: {told}")
     return found
 
 
@@ -143,12 +139,12 @@ def claim(folder: Path, note: TrainingNote) -> None:
         )
 
 
-def found_in(folder: Path, note: TrainingNote) -> TrainedNetwork | None:
-    """The training as far as it has come; None if no epoch was finished."""
+def found_in(folder: Path, note: TrainingNote) -> tuple[TrainedNetwork | None, tuple[str, ...]]:
+    """The training as far as it has come, if at all; and why newer files cannot be used."""
     recovery = newest_valid(folder, [_ATTEMPT], note.config.seeded_digest)
     if recovery.checkpoint is None:
-        return None
-    return TrainedNetwork(note.config, note.data, recovery.checkpoint, recovery.skipped)
+        return None, recovery.skipped
+    return TrainedNetwork(note.config, note.data, recovery.checkpoint), recovery.skipped
 
 
 def publish(

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from archsearch.models.network import is_frozen
@@ -17,6 +16,7 @@ from archsearch.training.memory import (
     is_out_of_memory,
     release_memory,
 )
+from archsearch.training.objective import is_right, loss_of
 from archsearch.training.precision import Precision
 from archsearch.training.schedule import learning_rate_at
 from archsearch.training.sgd import FusedSgd
@@ -91,7 +91,7 @@ class Stepper:
 
         Args:
             images: (N, C, H, W) of float32.
-            labels: (N,) of int64.
+            labels: (N,) of int64, or (N, num_classes) of uint8; see `objective`.
 
         Returns:
             The batch's mean loss and how many images were right, on the device.
@@ -128,14 +128,12 @@ class Stepper:
             part_labels = labels.tensor_split(num_parts)[part]
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
                 logits = self.model(part_images)
-            loss = functional.cross_entropy(
-                logits.float(), part_labels, label_smoothing=self._recipe.label_smoothing
-            )
+            loss = loss_of(logits.float(), part_labels, self._recipe.label_smoothing)
             if num_parts > 1:
                 loss = loss * (len(part_images) / len(images))
             loss.backward()
             losses.append(loss.detach())
-            rights.append((logits.detach().argmax(1) == part_labels).sum())
+            rights.append(is_right(logits.detach(), part_labels).sum())
         return sum(losses[1:], losses[0]), sum(rights[1:], rights[0])
 
     def _can_be_cut(self, micro_batch: int) -> bool:

@@ -14,6 +14,7 @@ from archsearch.models.textbook import (
     aggregated_block,
     dense_block,
     densenet,
+    get_model,
     residual_block,
     resnet,
     resnext,
@@ -54,6 +55,16 @@ def test_densenet_of_the_book() -> None:
         network = build_model(spec, BOOK_INPUT)
         assert network(torch.randn(1, 1, 96, 96)).shape == (1, 10)
     assert complexity(spec, BOOK_INPUT).params == sum(p.numel() for p in network.parameters())
+
+
+def test_the_fine_tuned_network_has_the_heads_layers() -> None:
+    spec = get_model()
+    assert spec.name == "torchvision-resnext101_32x8d-pretrainedV1-mlp-dropout0.5"
+    rows = layer_table(spec, InputSpec(in_channels=3, image_size=64, num_classes=28))
+    head = [(row.kind, row.output_shape) for row in rows if row.path.startswith("head.class")]
+    assert head == [
+        *(("Linear", (4096,)), ("ReLU", (4096,)), ("Dropout", (4096,)), ("Linear", (28,))),
+    ]
 
 
 def test_residual_block_shapes_of_the_book() -> None:

@@ -87,7 +87,7 @@ def test_spellings(spelling: str, name: str) -> None:
     ("text", "message"),
     [
         ("WRN-28-01x", "unknown network 'WRN-28-01x': did you mean .*WRN-28-10"),
-        ("VGG-16", "unknown network 'VGG-16'"),
+        ("VGG-16", "unknown network 'VGG-16': names look like ResNet-110, .*WRN-28-10"),
         ("", "unknown network ''"),
         ("WRN-17-2", r"'WRN-17-2' names no network: `depth = 6n \+ 4` must hold"),
         ("ResNet-21", r"`depth = 6n \+ 2` must hold"),

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from archsearch.spaces.load import shipped_spaces, space_text
+from archsearch.training.calibration import Calibration, Machine
+from archsearch.training.step_time import StepTimeModel
 from pipeline._main import run
 from pipeline.spaces import app
 
@@ -79,6 +82,8 @@ def test_validate_tells_every_problem_of_a_file(command: Command, tmp_path: Path
         (["describe", "WRN-16-1", "--classes", "1"], "--classes: "),
         (["describe", "WRN-16-1", "--image-size", "2"], "image_size >= 4"),
         (["describe", "WRN-16-1", "--image-size", "x"], "--image-size"),
+        (["describe", "WRN-16-1", "--batch-size", "0"], "--batch-size"),
+        (["describe", "WRN-16-1", "--precision", "float"], "did you mean float32?"),
         (["show"], "name"),
         (["nonsense"], "nonsense"),
     ],
@@ -116,6 +121,42 @@ def test_described_input_can_be_changed(command: Command) -> None:
     told = json.loads(command("describe", "ResNet-8", *options, "--json")[1])
     assert told["input"] == {"in_channels": 1, "image_size": 16, "num_classes": 7}
     assert told["layers"][-1]["output_shape"] == [7]
+
+
+def test_described_memory_of_training_follows_batch_and_precision(command: Command) -> None:
+    def memory(*options: str) -> dict[str, Any]:
+        told = json.loads(command("describe", "WRN-16-2", *options, "--json")[1])["training"]
+        assert told["memory_bytes"]["peak"] / 2**20 == pytest.approx(told["memory_mib"], abs=0.06)
+        return dict(told)
+
+    usual, half = memory(), memory("--batch-size", "32", "--precision", "bfloat16")
+    assert (usual["batch_size"], usual["precision"]) == (64, "float32")
+    assert half["memory_mib"] < usual["memory_mib"] / 3
+    line = command("describe", "WRN-16-2")[1].splitlines()[-1]
+    assert line.startswith(f"training: {usual['memory_mib']:,.1f} MiB at batches of 64 in float32")
+    assert "activations" in line
+
+
+def test_described_step_time_is_the_calibrated_machine_s(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(
+        processor="abacus",
+        device="cpu",
+        precision="float32",
+        num_threads=1,
+        torch_version="2",
+    )
+    made = Calibration(
+        machine=machine,
+        model=StepTimeModel(prices={"steps": 0.25}),
+        reference_seconds=1.0,
+        timings=(),
+    )
+    monkeypatch.setattr("archsearch.training.calibration.calibrated", lambda **_: made)
+    assert "about 250.0 ms on abacus" in command("describe", "WRN-10-1", "--step-time")[1]
+    told = json.loads(command("describe", "WRN-10-1", "--step-time", "--json")[1])
+    assert told["training"]["step_seconds"] == 0.25
 
 
 def test_it_works_from_another_folder_and_without_torch(tmp_path: Path) -> None:

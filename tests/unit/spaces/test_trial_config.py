@@ -24,7 +24,7 @@ RECORDED = {
 def config(name: str = "WRN-16-2", **recipe: float) -> TrialConfig:
     return TrialConfig(
         architecture=parse_name(name),
-        recipe=Recipe(**recipe),  # type: ignore[arg-type]
+        recipe=Recipe(**recipe),
         input=DIGITS,
         max_epochs=18,
         seed=3,
