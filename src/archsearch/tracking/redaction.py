@@ -12,6 +12,7 @@ _SECRET_WORD = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signat
 _QUERY = re.compile(rf"(?i)([?&;][^=&\s]*{_SECRET_WORD}[^=&\s]*=)[^&\s'\"]+")
 _SECRET_NAME = re.compile(rf"(?i){_SECRET_WORD}")
 _SHORTEST_SECRET = 6
+_FOLDERS = frozenset({"PWD", "OLDPWD"})  # a shell's, however their names look
 
 
 def redact(text: str) -> str:
@@ -22,7 +23,8 @@ def redact(text: str) -> str:
     """
     text = _QUERY.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", text))
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name):
+        is_secret = name not in _FOLDERS and _SECRET_NAME.search(name)
+        if is_secret and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, _MASK)
     return text
 
