@@ -11,7 +11,7 @@ RUN := $(BIN)/python -m
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
-	$(RUN) pipeline.search --space $(SPACE) --data $(DATA) $(ARGS)
+	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(ARGS)
 
 test: .venv/.installed-dev
 	$(RUN) pytest -m "not slow" $(ARGS)

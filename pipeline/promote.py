@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archsearch.command_line import this_python
 from pipeline._main import new_app, run
 from pipeline._options import Database, RunsDir, TrackingUri
 from pipeline._record import SearchName, open_record, tracking_uri_of
@@ -110,7 +111,7 @@ def _sentences(report: dict[str, Any]) -> str:
   input                {report["input"]}
 
 Next:
-  serve  {where} mlflow models serve -m {report["uri"]} --env-manager local
+  serve  {where} {this_python()} -m mlflow models serve -m {report["uri"]} --env-manager local
   load   mlflow.pyfunc.load_model({report["uri"]!r}), with {where}"""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -182,13 +181,16 @@ def _told(trained: TrainedNetwork, folder: Path) -> dict[str, Any]:
 
 
 def _sentences(told: dict[str, Any]) -> str:
+    from archsearch.command_line import command_line
+
+    export = command_line("export", told["folder"], "--format", "onnx", "--dynamic-batch")
     return f"""\
 {told["name"]} on {told["data"]}: {told["epochs"]} epochs in {told["seconds"]} s
   validation accuracy  {told["val_accuracy"]:.4f} on {told["num_val"]} images
   checkpoint           {told["checkpoint"]}
 
 Next:
-  export  python -m pipeline.export {shlex.quote(told["folder"])} --format onnx --dynamic-batch"""
+  export  {export}"""
 
 
 if __name__ == "__main__":

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline._main import run
+
 TIMEOUT_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call_here(command: str, *args: object) -> Answer:
+    """Run a command in this process: as in its own, but without seconds of imports."""
+    app = importlib.import_module(f"pipeline.{command}").app
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    given, sys.argv = sys.argv, [command, *map(str, args)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            run(app)
+    except SystemExit as ending:
+        code = int(ending.code or 0)
+    finally:
+        sys.argv = given
+    return Answer(code, out.getvalue(), err.getvalue())
+
 
 # What every command of a test session is given; a fixture names the tracking store here.
 shared_environment: dict[str, str] = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,8 +32,6 @@ fidelity: {max_epochs: 9, grace_period_epochs: 1, reduction_factor: 3}
 baselines: [WRN-10-1]
 """
 
-NewRequest = Callable[..., SearchRequest]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where `make chaos` asks for the table."""
@@ -53,40 +53,55 @@ def faults(pytestconfig: pytest.Config) -> Iterator[FaultTable]:
         README.write_text(table.render())
 
 
-@pytest.fixture
-def new_request(tmp_path: Path, data_cache: Path, warm: None) -> NewRequest:
-    """Makes requests of the same small search, each in a folder of its own."""
-    (tmp_path / "space.yaml").write_text(SPACE)
+TRAINING_SPACE = """
+families:
+  wrn: {depth: 10, widen_factor: {choice: [1, 2]}}
+  resnet: {depth: 8, activation_order: {choice: [post, pre]}}
+training:
+  learning_rate: {float: [0.05, 0.2], log: true}
+  batch_size: 32
+fidelity: {max_epochs: 3, grace_period_epochs: 1, reduction_factor: 3}
+"""
+STEPS_PER_EPOCH = 5
 
-    def make(folder: str = "runs", **fields: object) -> SearchRequest:
-        runs = tmp_path / folder / "runs"
+
+@dataclass(frozen=True)
+class NewRequest:
+    """Makes requests of the same small search, each in a folder of its own."""
+
+    root: Path
+    data_cache: Path
+
+    def __call__(self, folder: str = "runs", **fields: Any) -> SearchRequest:
+        """A request in that folder, with these fields instead of the usual ones."""
+        space = self.root / "space.yaml"
+        space.write_text(SPACE)
+        runs = self.root / folder / "runs"
         runs.mkdir(parents=True)
-        (runs / "data").symlink_to(data_cache)
-        values = {"space": str(tmp_path / "space.yaml"), "trials": 10, "tracking_uri": NO_TRACKING}
+        (runs / "data").symlink_to(self.data_cache)
+        values: dict[str, Any] = {"trials": 10, "tracking_uri": NO_TRACKING, "space": str(space)}
         return SearchRequest(runs_dir=runs, **values | fields)
 
-    return make
+
+@pytest.fixture
+def new_request(tmp_path: Path, data_cache: Path, undisturbed: Snapshot) -> NewRequest:
+    """Makes requests; whatever a search imports has been imported by `undisturbed`."""
+    return NewRequest(tmp_path, data_cache)
+
+
+@pytest.fixture
+def training_request(new_request: NewRequest, tmp_path: Path) -> SearchRequest:
+    """Five small trials of five steps an epoch, to be trained for real."""
+    space = tmp_path / "training.yaml"
+    space.write_text(TRAINING_SPACE)
+    return new_request(space=str(space), trials=5, train_size=32 * STEPS_PER_EPOCH)
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Import everything once: processes that are forked from here start at once."""
-    folder = tmp_path_factory.mktemp("warm")
-    open_client(tracking_store(RunsFolder(folder), NO_TRACKING))
-
-
-@pytest.fixture(scope="session")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, data_cache: Path, warm: None
-) -> Snapshot:
-    """The same small search, left alone."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Snapshot:
+    """The small search, left alone."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "space.yaml").write_text(SPACE)
-    runs = folder / "runs"
-    runs.mkdir()
-    (runs / "data").symlink_to(data_cache)
-    request = SearchRequest(
-        space=str(folder / "space.yaml"), trials=10, runs_dir=runs, tracking_uri=NO_TRACKING
-    )
+    open_client(tracking_store(RunsFolder(folder), NO_TRACKING))  # imports MLflow
+    request = NewRequest(folder, data_cache)()
     run_search(request, run_trials=SyntheticRunner())
-    return snapshot(runs)
+    return snapshot(request.runs_dir)

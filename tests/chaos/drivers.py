@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -75,6 +76,7 @@ class Driver:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 told, *warnings = self.said.read_text().split("\0") if self.said.exists() else [""]
+                self.said.unlink(missing_ok=True)
                 self._end = End(os.waitstatus_to_exitcode(status), told, tuple(warnings))
         return self._end is not None
 
@@ -94,7 +96,7 @@ def start(
         before: Called in the process first: installs faults.
         answer: Called in the process last: what `End.told` is.
     """
-    said = request.runs_dir.parent / f"said-{time.monotonic_ns()}"
+    said = Path(tempfile.gettempdir(), f"archsearch-said-{os.getpid()}-{time.monotonic_ns()}")
     pid = os.fork()
     if pid:
         return Driver(pid, said)
@@ -140,26 +142,37 @@ def paced(seconds: float) -> SyntheticRunner:
 
 
 class Steps:
-    """Counts what this process does to the world, and ends it at one of these steps by SIGKILL.
+    """Counts what this process does to the world, and sends it a signal before one of these.
 
     A step is a database statement, a commit, or a file that is opened for writing, renamed or
-    removed; the process dies before it. Steps of the main thread only are counted, so that the
-    same search has the same steps each time.
+    removed. Steps of the main thread only are counted, so that the same search has the same
+    steps each time.
 
     Args:
         folder: Where files count.
-        die_at: The step not to be taken; None for none.
+        at: The step before which the signal comes; None for never.
+        number: The signal.
+        only: What the step must be for it to count; by default any.
     """
 
-    def __init__(self, folder: Path, die_at: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        at: int | None = None,
+        number: signal.Signals = signal.SIGKILL,
+        *,
+        only: Literal["file", "statement", "commit"] | None = None,
+    ) -> None:
         self._folder = str(folder)
-        self._die_at = die_at
+        self._at = at
+        self._number = number
+        self._only = only
         self.count = 0
 
     def install(self) -> None:
         """Begin to count; for the rest of the process's life."""
-        sa.event.listen(sa.Engine, "before_cursor_execute", self._step)
-        sa.event.listen(sa.Engine, "commit", self._step)
+        sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self._step("statement"))
+        sa.event.listen(sa.Engine, "commit", lambda *_: self._step("commit"))
         sys.addaudithook(self._on_audit)
 
     def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -167,11 +180,12 @@ class Steps:
             event == "open" and len(arguments) > 2 and int(arguments[2] or 0) & os.O_ACCMODE
         )
         if writes and str(arguments[0]).startswith(self._folder):
-            self._step()
+            self._step("file")
 
-    def _step(self, *_: object, **__: object) -> None:
+    def _step(self, kind: str) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        self.count += 1
-        if self.count == self._die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.count += self._only in (None, kind)
+        if self.count == self._at:
+            self._at = None
+            os.kill(os.getpid(), self._number)

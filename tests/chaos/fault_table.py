@@ -103,8 +103,6 @@ ELSEWHERE = {
 }
 
 
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """A search's record at a moment, and how many epochs of each trial had been started."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 
 import pytest
 
+from archsearch.errors import ArchsearchError
 from archsearch.search.request import SearchRequest
 from tests.chaos.conftest import NewRequest
-from tests.chaos.drivers import Steps, finish, start
+from tests.chaos.drivers import Steps, finish, paced, start
 from tests.chaos.fault_table import Account, FaultTable, Snapshot, account_of, snapshot
+from tests.search_support import SyntheticRunner
 
 
 def count_steps(request: SearchRequest) -> int:
@@ -22,7 +25,7 @@ def count_steps(request: SearchRequest) -> int:
 
 def disturb(request: SearchRequest, step: int, undisturbed: Snapshot) -> Account:
     """Kill at a step, continue, compare; what it cost."""
-    steps = Steps(request.runs_dir, die_at=step)
+    steps = Steps(request.runs_dir, at=step)
     killed = start(request, before=steps.install).wait()
     assert killed.code == -signal.SIGKILL, killed
     before = _snapshots(request)
@@ -38,8 +41,6 @@ def disturb(request: SearchRequest, step: int, undisturbed: Snapshot) -> Account
 
 def _snapshots(request: SearchRequest) -> list[Snapshot]:
     """What is recorded now, unless the driver died before there was a record."""
-    from archsearch.errors import ArchsearchError
-
     try:
         return [snapshot(request.runs_dir)]
     except (ArchsearchError, ValueError):
@@ -68,4 +69,63 @@ def test_killed_before_any_step_one_worker_ends_with_the_undisturbed_table(
         len(chosen),
         "the undisturbed table each time",
         cost,
+    )
+
+
+@pytest.mark.parametrize(
+    "kills_wanted", [6, pytest.param(40, marks=pytest.mark.slow)], ids=["some", "many"]
+)
+def test_killed_again_and_again_several_workers_lose_and_repeat_nothing_that_is_finished(
+    kills_wanted: int, new_request: NewRequest, faults: FaultTable
+) -> None:
+    """With several workers the table depends on timing; what was finished must stay."""
+    num_workers = 3
+    generator = random.Random(kills_wanted)
+    request = new_request(trials=4 * kills_wanted)
+    before: list[Snapshot] = []
+    for _ in range(kills_wanted):
+        steps = Steps(request.runs_dir, at=generator.randint(1, 200))
+        runner = SyntheticRunner(num_slots=num_workers)
+        end = start(request, runner, before=steps.install).wait()
+        assert end.code == -signal.SIGKILL, end
+        before += _snapshots(request)
+    finish(request, SyntheticRunner(num_slots=num_workers))
+    end_of_search = snapshot(request.runs_dir)
+    account = account_of(before, end_of_search)
+    assert (account.lost, account.doubled) == (0, 0)
+    assert account.repeated <= num_workers * kills_wanted
+    assert all(trial.is_finished for trial in end_of_search.recorded.trials)
+    faults.add(
+        "driver-killed",
+        f"{kills_wanted} times in one search of {num_workers} workers",
+        kills_wanted,
+        "finished trials stayed as they were",
+        account,
+    )
+
+
+@pytest.mark.slow
+def test_killed_by_the_clock_while_its_threads_write_too(
+    new_request: NewRequest, undisturbed: Snapshot, faults: FaultTable
+) -> None:
+    """The heartbeat writes from a thread of its own; a kill may meet both."""
+    generator = random.Random(3)
+    request = new_request()
+    before: list[Snapshot] = []
+    kills = 0
+    while True:
+        driver = start(request, paced(0.05))
+        time.sleep(generator.uniform(0.02, 2.5))
+        driver.signal(signal.SIGKILL)
+        if driver.wait().code == 0:
+            break
+        kills += 1
+        before += _snapshots(request)
+    end = snapshot(request.runs_dir)
+    account = account_of(before, end)
+    assert end.recorded.table == undisturbed.recorded.table
+    assert (account.lost, account.doubled) == (0, 0)
+    assert account.repeated <= kills
+    faults.add(
+        "driver-killed", "after a random time", kills, "the undisturbed table at the end", account
     )

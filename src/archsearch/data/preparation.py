@@ -166,8 +166,8 @@ def _require_room(raw: RawData, image_size: int, folder: Path) -> None:
     for room, free in rooms.items():
         if needed > free:
             raise UnfitError(
-                f"images of {image_size} × {image_size} need {needed / 2**20:,.0f} MiB, but there "
-                f"are {free / 2**20:,.0f} MiB of {room}; ask for a smaller --image-size"
+                f"images of {image_size} × {image_size} need {needed / 2**20:,.1f} MiB, but there "
+                f"are {free / 2**20:,.1f} MiB of {room}; ask for a smaller --image-size"
             )
 
 

@@ -22,6 +22,8 @@ BUSY_SECONDS = 30.0
 _RESTORE = "restore a copy of the search's folder, or start another search by --name"
 _DAMAGED = f"the record {{label}} cannot be read ({{what}}): it is damaged; {_RESTORE}"
 
+_MAKING = 4_267_389_561  # any number that other programs of the same server do not use
+
 
 def now_ms() -> int:
     """Milliseconds since 1970, for people and the tracking server; nothing is ordered by it."""
@@ -56,7 +58,7 @@ class Database:
         return database
 
     def _prepare(self, *, create: bool) -> None:
-        with self.write() if create else self.read() as connection:
+        with self.write_alone() if create else self.read() as connection:
             known = sa.inspect(connection).get_table_names()
             if create and tables.versions.name not in known and not known:
                 tables.metadata.create_all(connection)
@@ -81,7 +83,7 @@ class Database:
             return
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if found != "ok":
-            raise UnfitError(_DAMAGED.format(label=self.label, what=found))
+            raise self.damaged(found)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -89,6 +91,9 @@ class Database:
         with _explained(self.label), self._engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
+            else:
+                # PostgreSQL's default would show each query what was written since the last one.
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -100,6 +105,21 @@ class Database:
                 # would fail instead of waiting when another one wrote in between.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    @contextmanager
+    def write_alone(self) -> Iterator[Connection]:
+        """A transaction that looks whether something is there and makes it if not.
+
+        Of several processes that do so at once, one makes it and the others see it.
+        """
+        with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
+            yield connection
+
+    def damaged(self, what: object) -> UnfitError:
+        """What to raise when what the record says cannot be true."""
+        return UnfitError(_DAMAGED.format(label=self.label, what=what))
 
     def close(self) -> None:
         """Give back every connection."""

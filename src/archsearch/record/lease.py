@@ -76,11 +76,7 @@ def acquire(
     deadline = clock() + stale_seconds
     while True:
         with database.write() as connection:
-            row = connection.execute(
-                sa.select(searches.c.token, searches.c.heartbeat, searches.c.holder).where(
-                    searches.c.id == search_id
-                )
-            ).one()
+            row = connection.execute(_locked(search_id)).one()
             now = (row.token, row.heartbeat)
             if row.holder is None or known_dead(row.holder):
                 return _take(connection, search_id, row.token + 1)
@@ -94,6 +90,15 @@ def acquire(
             elif clock() >= deadline:
                 return _take(connection, search_id, row.token + 1)
         sleep(HEARTBEAT_SECONDS / 2)
+
+
+def _locked(search_id: int) -> sa.Select[Any]:
+    """The lease, to be looked at and then written by one transaction at a time.
+
+    SQLite has one writer anyway, and no `FOR UPDATE`.
+    """
+    columns = (searches.c.token, searches.c.heartbeat, searches.c.holder)
+    return sa.select(*columns).where(searches.c.id == search_id).with_for_update()
 
 
 def _take(connection: Connection, search_id: int, token: int) -> int:
@@ -111,9 +116,7 @@ def check(connection: Connection, search_id: int, token: int) -> None:
     Raises:
         FencedError: It was.
     """
-    row = connection.execute(
-        sa.select(searches.c.token, searches.c.holder).where(searches.c.id == search_id)
-    ).one()
+    row = connection.execute(_locked(search_id)).one()
     if row.token != token:
         who = describe(row.holder) if row.holder else "another driver"
         raise FencedError(

@@ -42,7 +42,11 @@ def search_names(database: Database) -> list[str]:
 
 
 def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
-    """All trials with their attempts and epochs, by number."""
+    """All trials with their attempts and epochs, by number.
+
+    Raises:
+        UnfitError: The record cannot be read, or has attempts or epochs of a trial that it lacks.
+    """
     with database.read() as connection:
 
         def rows(table: sa.Table, *order: str) -> list[sa.Row[tuple[object, ...]]]:
@@ -56,11 +60,14 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
             for row in rows(t.trials, "number")
         ]
         by_number = {record.number: record for record in records}
-        for row in rows(t.attempts, "number", "attempt"):
-            by_number[row.number].attempts[row.attempt] = row.ended
-        for row in rows(t.epochs, "number", "epoch"):
-            values = {f: row._mapping[f] for f in EpochRecord.__dataclass_fields__}
-            by_number[row.number].epochs.append(EpochRecord(**values))
+        try:
+            for row in rows(t.attempts, "number", "attempt"):
+                by_number[row.number].attempts[row.attempt] = row.ended
+            for row in rows(t.epochs, "number", "epoch"):
+                values = {f: row._mapping[f] for f in EpochRecord.__dataclass_fields__}
+                by_number[row.number].epochs.append(EpochRecord(**values))
+        except KeyError as error:
+            raise database.damaged(f"trial {error} is missing") from None
     return records
 
 

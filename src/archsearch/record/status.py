@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from archsearch.command_line import command_line
 from archsearch.errors import ArchsearchError, UsageError, nearest_names
 from archsearch.record import lease
 from archsearch.record.database import Database
@@ -145,8 +146,8 @@ def render(status: SearchStatus) -> str:
         lines.append(f"last ending: {search.ending}")
     if status.undelivered:
         lines.append(
-            f"{status.undelivered} messages wait for tracking: python -m pipeline.track "
-            f"{search.name}"
+            f"{status.undelivered} messages wait for tracking: "
+            + command_line("track", search.name, "--runs-dir", status.paths.root.parent)
         )
     for trial in status.trials:
         accuracy = "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
@@ -160,10 +161,8 @@ def render(status: SearchStatus) -> str:
 def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:
     """All searches, a line each."""
     if not all_searches:
-        return (
-            f"no searches in {runs.root}; start one: "
-            "python -m pipeline.search --space wrn_vs_resnext"
-        )
+        start = command_line("search", "--space", "wrn_vs_resnext")
+        return f"no searches in {runs.root}; start one: {start}"
     lines = []
     for status in all_searches:
         best = incumbent(status.trials)

@@ -40,7 +40,7 @@ def create_search(
     space: dict[str, Any],
 ) -> SearchRow:
     """The search of that name, made if need be; of two drivers that try, one makes it."""
-    with database.write() as connection:
+    with database.write_alone() as connection:
         known = connection.scalar(sa.select(t.searches.c.id).where(t.searches.c.name == name))
         if known is None:
             connection.execute(

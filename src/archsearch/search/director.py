@@ -237,7 +237,10 @@ class Director:
         if trial.is_finished or report.attempt != max(trial.attempts):
             return Decision.STOP
         if isinstance(report, TroubleReport):
-            raise UnfitError(f"trial {report.number} cannot go on: {report.reason}")
+            raise UnfitError(
+                f"trial {report.number} cannot go on: {report.reason}; mend that, then run the "
+                "same command again: it continues"
+            )
         if isinstance(report, EndReport):
             self._end(trial, Ending(report.outcome, report.reason), report.result)
             return Decision.STOP

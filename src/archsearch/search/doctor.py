@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from archsearch.command_line import command_line
 from archsearch.errors import ArchsearchError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.status import search_status
@@ -122,7 +123,7 @@ def _searches(runs: RunsFolder) -> Iterator[Finding]:
             continue
         advice = None
         if status.undelivered and status.state != "running":
-            advice = f"python -m pipeline.track {name} --runs-dir {runs.root}"
+            advice = command_line("track", name, "--runs-dir", runs.root)
         told = f"{status.state}, {status.undelivered} messages not delivered to tracking"
         yield Finding(f"search {name}", told, advice)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archsearch.command_line import command_line
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
@@ -44,10 +44,10 @@ class Plan:
     @property
     def track_command(self) -> str:
         """What delivers to tracking later what it misses now."""
-        words = ["python", "-m", "pipeline.track", self.paths.name]
+        words = [self.paths.name]
         if self.request.runs_dir != Path("runs"):
             words += ["--runs-dir", str(self.request.runs_dir)]
-        return shlex.join(words)
+        return command_line("track", *words)
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, as the record keeps it; URLs without their secrets."""

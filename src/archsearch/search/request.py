@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
+from archsearch.command_line import command_line
 from archsearch.data import PreparedData
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
@@ -38,7 +38,7 @@ class SearchRequest(Frozen):
     image_size: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     trials: int = Field(default=20, ge=1, le=1_000_000)
-    time_budget_seconds: float | None = Field(default=None, gt=0)
+    time_budget_seconds: float | None = Field(default=None, gt=0, le=1e9)
     """Of the search in all, resumed parts included; then running epochs end and it pauses."""
     concurrency: int | None = Field(default=None, ge=1)
     """Trials at a time; None takes what the machine or cluster has room for."""
@@ -107,14 +107,15 @@ class SearchRequest(Frozen):
 
     def command(self, **changes: object) -> str:
         """The command line that asks for the same, with some fields changed; without secrets."""
-        words = ["python", "-m", "pipeline.search"]
+        words = []
         request = self.model_copy(update=changes)
         for name, field in type(self).model_fields.items():
             value = getattr(request, name)
             if field.is_required() or value != field.default:
                 option = "time-budget" if name == "time_budget_seconds" else name.replace("_", "-")
-                words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
-        return shlex.join(redact(word) for word in words)
+                told = f"{value:.12g}" if isinstance(value, float) else redact(str(value))
+                words += [f"--{option}", told]
+        return command_line("search", *words)
 
     def preflight(
         self, space: SearchSpace, input_spec: InputSpec, *, has_accelerator: bool

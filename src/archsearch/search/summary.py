@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from archsearch.command_line import command_line
 from archsearch.record.trial import TrialRecord
 from archsearch.search.display import shown_accuracy, shown_params, shown_seconds
 from archsearch.search.request import SearchRequest
@@ -45,6 +45,8 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
                 f"{shown_accuracy(trial.val_accuracy)}"
             )
             line(f"  {'':10} {shown_params(trial.params)}")
+        for family, told in _families_without_best(result):
+            line(f"  {family:10} {told}")
     else:
         line("No trial was trained fully, so there is no best one.")
         for trial in [t for t in result.trials if t.outcome not in (None, "stopped")][:5]:
@@ -60,6 +62,21 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
     line("Next:")
     for what, command in _next_commands(result, request):
         line(f"  {what:12} {command}")
+
+
+def _families_without_best(result: SearchResult) -> list[tuple[str, str]]:
+    """What became of each family of which no trial was trained fully."""
+    told = []
+    for family in sorted({trial.family for trial in result.trials} - result.best_of_family.keys()):
+        trials = [trial for trial in result.trials if trial.family == family]
+        outcomes = Counter(trial.outcome or "unfinished" for trial in trials)
+        counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        text = f"no trial was trained fully ({counted})"
+        wrong = [t for t in trials if t.outcome not in (None, "stopped", "completed")]
+        if wrong:
+            text += f"; trial {wrong[0].number}: {wrong[0].reason}"
+        told.append((family, text))
+    return told
 
 
 def _leaderboard(trials: list[TrialRecord]) -> Table:
@@ -82,23 +99,20 @@ def _leaderboard(trials: list[TrialRecord]) -> Table:
 
 def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[str, str]]:
     """Commands that work when pasted, for what people do next."""
-    folder = ""
-    if request.runs_dir != Path("runs"):
-        folder = f" --runs-dir {shlex.quote(str(request.runs_dir))}"
-    database = "" if request.database is None else " --database URL"
+    folder = [] if request.runs_dir == Path("runs") else ["--runs-dir", request.runs_dir]
+    where = folder if request.database is None else [*folder, "--database", "URL"]
     commands = []
     if result.finished:
         more = request.command(trials=len(result.trials) + 20)
         commands.append(("go on", more))
     else:
         commands.append(("resume", request.command()))
-    commands.append(("look", f"python -m pipeline.status {result.name}{folder}{database}"))
-    tracking = ""
-    if request.tracking_uri is not None:
-        tracking = f" --tracking-uri {shlex.quote(redact(request.tracking_uri))}"
-    commands.append(("browse", f"python -m pipeline.ui{folder}{tracking}"))
+    commands.append(("look", command_line("status", result.name, *where)))
+    uri = request.tracking_uri
+    tracking = [] if uri is None else ["--tracking-uri", redact(uri)]
+    commands.append(("browse", command_line("ui", *folder, *tracking)))
     if result.leaderboard:
-        commands.append(("promote", f"python -m pipeline.promote {result.name}{folder}{database}"))
+        commands.append(("promote", command_line("promote", result.name, *where)))
     if result.undelivered:
-        commands.append(("track", f"python -m pipeline.track {result.name}{folder}{database}"))
+        commands.append(("track", command_line("track", result.name, *where)))
     return commands

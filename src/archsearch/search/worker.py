@@ -48,10 +48,10 @@ def work(assignment: Assignment) -> Generator[Report, None, None]:
             logger.info("attempt %d at %s", assignment.attempt, assignment.config.name)
             yield from _reports(assignment, paths)
     except (OSError, UnfitError) as error:
-        reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
-        yield TroubleReport(
-            number=assignment.number, attempt=assignment.attempt, reason=str(reason)
-        )
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.strerror}: {error.filename or paths.root}"
+        yield TroubleReport(number=assignment.number, attempt=assignment.attempt, reason=reason)
 
 
 def _reports(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:

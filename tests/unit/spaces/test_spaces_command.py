@@ -83,7 +83,7 @@ def test_validate_tells_every_problem_of_a_file(command: Command, tmp_path: Path
         (["describe", "WRN-16-1", "--image-size", "2"], "image_size >= 4"),
         (["describe", "WRN-16-1", "--image-size", "x"], "--image-size"),
         (["describe", "WRN-16-1", "--batch-size", "0"], "--batch-size"),
-        (["describe", "WRN-16-1", "--precision", "float"], "did you mean float32?"),
+        (["describe", "WRN-16-1", "--precision", "float"], "did you mean float32 or bfloat16?"),
         (["show"], "name"),
         (["nonsense"], "nonsense"),
     ],

@@ -1,0 +1,281 @@
+"""The same faults in searches as users run them: real Ray, real training, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.chaos.fault_table import FaultTable, Snapshot, account_of, snapshot
+from tests.cli_support import call, start_search
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ONE_WORKER = ("--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one")
+TWO_WORKERS = ("--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The one-worker search that nobody disturbed."""
+    cwd = tmp_path_factory.mktemp("calm")
+    done = call("search", *ONE_WORKER, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return snapshot(cwd / "runs")
+
+
+def worker_of(pid: int, *, other_than: int | None = None) -> int:
+    """The process id of a worker that has a trial; Ray renames them while they work."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "TrialActor" in " ".join(process.cmdline()) and process.pid != other_than:
+                    return process.pid
+        time.sleep(0.02)
+    raise AssertionError("no worker has a trial")
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Ray's processes that still run for a driver that was started in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if "ray" in command and process.environ().get("ARCHSEARCH_CHAOS") == str(folder):
+                found.append(command[:60])
+    return found
+
+
+def test_a_driver_killed_at_random_times_gives_the_undisturbed_table_and_leaves_no_process(
+    tmp_path: Path, calm: Snapshot, faults: FaultTable
+) -> None:
+    generator = random.Random(11)
+    before: list[Snapshot] = []
+    kills = 0
+    began = time.monotonic()
+    while True:
+        with start_search(*ONE_WORKER, cwd=tmp_path, ARCHSEARCH_CHAOS=str(tmp_path)) as search:
+            try:
+                # Most of it is start and finish: imports, Ray, the data, tracking.
+                search.process.wait(generator.uniform(0.5, 25.0))
+            except subprocess.TimeoutExpired:
+                search.process.kill()
+                search.process.wait()
+                kills += 1
+                with contextlib.suppress(Exception):
+                    before.append(snapshot(tmp_path / "runs"))
+                continue
+            code, errors = search.end()
+        assert code == 0, errors
+        break
+    now = snapshot(tmp_path / "runs")
+    assert now.recorded.table == calm.recorded.table
+    account = account_of(before, now)
+    assert (account.lost, account.doubled) == (0, 0)
+    assert account.repeated <= kills
+    deadline = time.monotonic() + 30
+    while left_behind(tmp_path) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left_behind(tmp_path) == []
+    faults.add(
+        "driver-killed",
+        "real Ray, one worker, after a random time",
+        kills,
+        f"the undisturbed table, to the last bit of each accuracy, in "
+        f"{time.monotonic() - began:.0f} s; no process of Ray left behind",
+        account,
+    )
+
+
+def test_two_drivers_started_together_on_a_new_folder(tmp_path: Path, faults: FaultTable) -> None:
+    pairs = 3
+    for pair in range(pairs):
+        cwd = tmp_path / str(pair)
+        cwd.mkdir()
+        with (
+            start_search(*TWO_WORKERS, cwd=cwd) as one,
+            start_search(*TWO_WORKERS, cwd=cwd) as other,
+        ):
+            ends = sorted([one.end(), other.end()], key=lambda end: end[0])
+        assert [code for code, _ in ends] == [0, 3], ends
+        assert "is being run by process" in ends[1][1]
+        now = snapshot(cwd / "runs")
+        assert all(list(trial.attempts) == [1] for trial in now.recorded.trials)
+    faults.add(
+        "two-drivers", "real Ray, a new folder", pairs, "one ran, the other exit 3 with who"
+    )
+
+
+def test_a_worker_that_hangs_is_killed_and_tried_once_more(
+    tmp_path: Path, faults: FaultTable
+) -> None:
+    seconds = 15
+    with start_search(*ONE_WORKER, "--hang-seconds", seconds, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 1)
+        began = time.monotonic()
+        first = worker_of(search.process.pid)
+        os.kill(first, signal.SIGSTOP)
+        search.wait_for("trial_started", 1)
+        waited = time.monotonic() - began
+        second = worker_of(search.process.pid, other_than=first)
+        os.kill(second, signal.SIGSTOP)
+        code, errors = search.end()
+    assert code == 0, errors
+    now = snapshot(tmp_path / "runs")
+    (hung,) = [t for t in now.recorded.trials if "hung" in t.attempts.values()]
+    assert list(hung.attempts.values()) == ["hung", "hung"]
+    assert hung.outcome == "failed"
+    assert "hung 2 times" in str(hung.reason)
+    others = [trial for trial in now.recorded.trials if trial is not hung]
+    assert len(others) == 5
+    assert all(t.outcome in ("completed", "stopped") for t in others)
+    assert not any(psutil.pid_exists(pid) for pid in (first, second))
+    faults.add(
+        "trial-hung",
+        f"SIGSTOP to the worker of a trial, twice, `--hang-seconds {seconds}`",
+        2,
+        f"killed after {waited:.0f} s, tried again, killed, `failed`; the other trials went on",
+        account_of([], now),
+    )
+
+
+def test_a_trial_that_loses_its_worker_again_and_again_is_given_up(
+    tmp_path: Path, faults: FaultTable
+) -> None:
+    kills = 0
+    with start_search(*ONE_WORKER, "--max-epochs", 40, "--trials", 2, cwd=tmp_path) as search:
+        search.wait_for("epoch_finished", 1)
+        for _ in range(5):
+            os.kill(worker_of(search.process.pid), signal.SIGKILL)
+            kills += 1
+            search.wait_for("trial_started" if kills == 5 else "epoch_finished", 1)
+        search.process.send_signal(signal.SIGINT)
+        search.end()
+    now = snapshot(tmp_path / "runs")
+    given_up = now.recorded.trials[0]
+    assert list(given_up.attempts.values()) == ["lost"] * 5
+    assert given_up.outcome == "failed"
+    assert "lost 5 times" in str(given_up.reason)
+    # Each attempt went on where the one before had come to.
+    assert len(given_up.epochs) >= 5
+    assert now.started[0] <= len(given_up.epochs) + kills
+    faults.add(
+        "worker-killed",
+        "the same trial's worker, five times",
+        kills,
+        f"it went on four times ({len(given_up.epochs)} epochs), then `failed`, lost 5 times",
+        account_of([], now),
+    )
+
+
+def test_host_memory_that_runs_out_gives_one_more_attempt_alone(
+    tmp_path: Path, faults: FaultTable
+) -> None:
+    """Ray's own monitor, told that a hundredth of the machine's memory is all there is."""
+    limits = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "250"}
+    done = call(
+        "search", "--space", "smoke", "--trials", 2, "--concurrency", 2, "--max-epochs", 60,
+        "--name", "tight", cwd=tmp_path, **limits,
+    )  # fmt: skip
+    now = snapshot(tmp_path / "runs")
+    trials = now.recorded.trials
+    assert done.returncode == 4, done.stderr
+    assert [t.outcome for t in trials] == ["out_of_memory"] * 2
+    assert all(list(t.attempts.values()) == ["memory", "memory"] for t in trials)
+    assert all("alone on its machine" in str(t.reason) for t in trials)
+    assert "Traceback" not in done.stderr
+    faults.add(
+        "host-memory",
+        "the monitor's threshold set to 1 % of the machine",
+        4,
+        "each trial: a new attempt once, alone; then `out_of_memory`; exit 4",
+        account_of([], now),
+    )
+
+
+SECRET = "pl4nted-s3cret"
+
+
+def test_planted_secrets_are_in_no_file_and_no_output(tmp_path: Path, faults: FaultTable) -> None:
+    uri = f"http://somebody:{SECRET}-in-the-uri@127.0.0.1:9/?token={SECRET}-in-a-query"
+    secrets = {
+        "MLFLOW_TRACKING_PASSWORD": f"{SECRET}-password",
+        "AWS_SECRET_ACCESS_KEY": f"{SECRET}-key",
+        "MY_API_TOKEN": f"{SECRET}-token",
+    }
+    search = ("--space", "smoke", "--trials", 2, "--concurrency", 2, "--name", "secret")
+    outputs = []
+    for extra in (("--tracking-uri", uri), ("--tracking-uri", uri, "--json")):
+        done = call("search", *search, *extra, "--trials", 2, cwd=tmp_path, **secrets)
+        assert done.returncode == 0, done.stderr
+        outputs += [done.stdout, done.stderr]
+    database = f"postgresql+psycopg://somebody:{SECRET}-in-the-database@127.0.0.1:9/x"
+    refused = call("search", *search, "--database", database, cwd=tmp_path, **secrets)
+    assert refused.returncode in (2, 3)
+    outputs += [refused.stdout, refused.stderr]
+    for command in ("status", "doctor"):
+        done = call(command, *(["secret"] if command == "status" else []), cwd=tmp_path, **secrets)
+        outputs += [done.stdout, done.stderr]
+    assert not [text for text in outputs if SECRET in text]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    faults.add(
+        "secrets",
+        "in the tracking URI (twice), the database URL, three environment variables",
+        6,
+        f"in none of {len(files)} files of the folder and {len(outputs)} outputs",
+    )
+
+
+@contextlib.contextmanager
+def cluster_of_two() -> Iterator[tuple[Any, str]]:
+    """A head without processors and two nodes of one each, on this machine."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        yield cluster, cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def test_a_lost_node_costs_an_epoch_of_its_trial(tmp_path: Path, faults: FaultTable) -> None:
+    with cluster_of_two() as (cluster, address):
+        command = ("--space", "smoke", "--trials", 4, "--max-epochs", 30, "--name", "spread")
+        with start_search(*command, "--address", address, cwd=tmp_path) as search:
+            search.wait_for("epoch_finished", 6)
+            before = snapshot(tmp_path / "runs")
+            node = cluster.list_all_nodes()[-1]
+            cluster.remove_node(node, allow_graceful=False)
+            search.wait_for("epoch_finished", 6)
+            cluster.add_node(num_cpus=1)
+            code, errors = search.end()
+    assert code == 0, errors
+    now = snapshot(tmp_path / "runs")
+    account = account_of([before], now)
+    ended = [end for trial in now.recorded.trials for end in trial.attempts.values()]
+    assert 1 <= ended.count("lost") <= 2
+    assert (account.lost, account.doubled) == (0, 0)
+    assert account.repeated <= ended.count("lost")
+    assert all(trial.outcome in ("completed", "stopped") for trial in now.recorded.trials)
+    faults.add(
+        "node-lost",
+        "one of two nodes of a Ray cluster, ungracefully; a new one later",
+        1,
+        f"{ended.count('lost')} attempt lost; its trial went on elsewhere",
+        account,
+    )
