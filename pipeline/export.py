@@ -126,13 +126,12 @@ def _told(
         "input_shape": [batch_size, spec.in_channels, spec.image_size, spec.image_size],
         "class_names": list(model.class_names),
         "max_abs_difference": exported.difference,
+        "max_abs_difference_allowed": exported.limit,
         "compared_on": f"{exported.num_compared} {model.compared_on}",
     }
 
 
 def _sentences(told: dict[str, Any]) -> str:
-    from archsearch.training.export import TOLERANCE
-
     shape = ", ".join("N" if side is None else str(side) for side in told["input_shape"])
     return f"""\
 {told["name"]} ({told["weights"]})
@@ -140,7 +139,7 @@ def _sentences(told: dict[str, Any]) -> str:
   input                    float32 ({shape}), pixel values in 0..1; normalised inside
   output                   logits of {len(told["class_names"])} classes
   max absolute difference  {told["max_abs_difference"]:.2e} on {told["compared_on"]}, \
-file against network (at most {TOLERANCE:g})"""
+file against network (at most {told["max_abs_difference_allowed"]:.2g})"""
 
 
 if __name__ == "__main__":

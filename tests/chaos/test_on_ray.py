@@ -23,6 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ONE_WORKER = ("--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one")
 TWO_WORKERS = ("--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two")
 
+LONG_TRIALS = (
+    "--space", "smoke", "--trials", 2, "--max-epochs", 40, "--concurrency", 1, "--name", "long",
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
@@ -120,7 +124,8 @@ def test_a_worker_that_hangs_is_killed_and_tried_once_more(
     tmp_path: Path, faults: FaultTable
 ) -> None:
     seconds = 15
-    with start_search(*ONE_WORKER, "--hang-seconds", seconds, cwd=tmp_path) as search:
+    command = (*LONG_TRIALS, "--hang-seconds", seconds)
+    with start_search(*command, cwd=tmp_path) as search:
         search.wait_for("epoch_finished", 1)
         began = time.monotonic()
         first = worker_of(search.process.pid)
@@ -130,21 +135,19 @@ def test_a_worker_that_hangs_is_killed_and_tried_once_more(
         second = worker_of(search.process.pid, other_than=first)
         os.kill(second, signal.SIGSTOP)
         code, errors = search.end()
-    assert code == 0, errors
+    assert (code, "Traceback" in errors) == (0, False), errors
     now = snapshot(tmp_path / "runs")
-    (hung,) = [t for t in now.recorded.trials if "hung" in t.attempts.values()]
+    hung, other = now.recorded.trials
     assert list(hung.attempts.values()) == ["hung", "hung"]
     assert hung.outcome == "failed"
     assert "hung 2 times" in str(hung.reason)
-    others = [trial for trial in now.recorded.trials if trial is not hung]
-    assert len(others) == 5
-    assert all(t.outcome in ("completed", "stopped") for t in others)
+    assert other.outcome in ("completed", "stopped")
     assert not any(psutil.pid_exists(pid) for pid in (first, second))
     faults.add(
         "trial-hung",
         f"SIGSTOP to the worker of a trial, twice, `--hang-seconds {seconds}`",
         2,
-        f"killed after {waited:.0f} s, tried again, killed, `failed`; the other trials went on",
+        f"killed after {waited:.0f} s, tried again, killed, `failed`; the other trial went on",
         account_of([], now),
     )
 
@@ -153,7 +156,7 @@ def test_a_trial_that_loses_its_worker_again_and_again_is_given_up(
     tmp_path: Path, faults: FaultTable
 ) -> None:
     kills = 0
-    with start_search(*ONE_WORKER, "--max-epochs", 40, "--trials", 2, cwd=tmp_path) as search:
+    with start_search(*LONG_TRIALS, cwd=tmp_path) as search:
         search.wait_for("epoch_finished", 1)
         for _ in range(5):
             os.kill(worker_of(search.process.pid), signal.SIGKILL)

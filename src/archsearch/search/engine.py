@@ -169,6 +169,8 @@ def _run_tune(
     )
     from archsearch.search.trial import TrialActor
 
+    # A lost worker is told by the director in a sentence, not by Tune in a traceback.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     fleet = Fleet(conduct)
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
     resources = {"cpu": request.cpus_per_trial, "gpu": gpus_per_trial}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
 from pydantic import TypeAdapter
 from ray import tune
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -24,6 +27,9 @@ METRIC = "val_accuracy"
 ASSIGNMENT = "assignment"
 REPORT = "report"
 
+_NO_HOST_MEMORY = "running low on memory"
+"""In the words of Ray's memory monitor when it has killed a worker."""
+
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
 
@@ -37,6 +43,7 @@ class Fleet:
         self.conduct = conduct
         self.numbers: dict[str, int] = {}
         self._trials: dict[str, Trial] = {}
+        self._actor_of: Callable[[Trial], Any] = lambda trial: None
         self._last_sign: dict[str, float] = {}
         self._losses: dict[str, Loss] = {}
 
@@ -44,9 +51,10 @@ class Fleet:
         # Tune pickles its parts for a restore that this project never asks for.
         return {}
 
-    def add(self, trial: Trial) -> None:
-        """Tune has made a trial of an assignment."""
+    def add(self, trial: Trial, actor_of: Callable[[Trial], Any]) -> None:
+        """Tune has made a trial of an assignment; `actor_of` finds its worker's handle."""
         self._trials[trial.trial_id] = trial
+        self._actor_of = actor_of
 
     def saw(self, trial: Trial) -> None:
         """A trial has reported."""
@@ -54,7 +62,7 @@ class Fleet:
 
     def failed(self, trial: Trial) -> None:
         """Tune has lost a trial; its exception says how."""
-        self._losses.setdefault(trial.trial_id, _loss_of(trial.get_error()))
+        self._losses.setdefault(trial.trial_id, _loss_of(trial))
 
     def remove(self, trial_id: str) -> tuple[int | None, Loss]:
         """Tune has ended a trial: its number, and how it was lost, if it was."""
@@ -66,13 +74,14 @@ class Fleet:
     def kill_the_hung(self) -> None:
         """Kill workers from which nothing has come for longer than the director's patience.
 
-        A trial that waits for resources is not running yet, and may wait.
+        A worker that starts, or changes from one trial to the next, can hang as well as one that
+        trains. A trial that waits for resources has no worker yet, and may wait.
         """
         now = time.monotonic()
         patience = self.conduct.director.patience.seconds
         for trial_id, trial in self._trials.items():
-            actor = trial.temporary_state.ray_actor
-            if trial.status != Trial.RUNNING or actor is None or trial_id in self._losses:
+            actor = self._actor_of(trial)
+            if trial.is_finished() or actor is None or trial_id in self._losses:
                 continue
             silent = now - self._last_sign.setdefault(trial_id, now)
             if silent > patience:
@@ -80,13 +89,38 @@ class Fleet:
                 ray.kill(actor)
 
 
-def _loss_of(error: Any) -> Loss:
-    cause = getattr(error, "cause", None)
-    if isinstance(error, OutOfMemoryError) or isinstance(cause, OutOfMemoryError):
+def _loss_of(trial: Trial) -> Loss:
+    """How Tune lost a trial, from the files in which it has just noted the error.
+
+    `Trial.get_error` reads their copies in the storage, which come later or never.
+    """
+    told = _content(trial.error_file).decode(errors="replace")
+    if _NO_HOST_MEMORY in told:
         return Loss("memory", "its machine ran out of memory")
-    if isinstance(error, RayActorError) and getattr(error, "preempted", False):
+    error: Any = None
+    with contextlib.suppress(Exception):  # its parts may be of a version that only workers have
+        error = pickle.loads(_content(trial.pickled_error_file))
+    if isinstance(error, RayActorError) and error.preempted:
         return Loss("preempted", "its machine was taken back")
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        last_line = told.strip().rpartition("\n")[2].strip()
+        return Loss("lost", f"it could not start: {last_line[:200]}")
     return Loss("lost", "it died")
+
+
+def _content(path: str | None) -> bytes:
+    return Path(path).read_bytes() if path and Path(path).is_file() else b""
+
+
+def _worker_of(controller: Any) -> Callable[[Trial], Any]:
+    """How to find the handle of a trial's worker; Tune itself tells only when it has started."""
+
+    def find(trial: Trial) -> Any:
+        tracked = controller._trial_to_actor.get(trial)
+        live = controller._actor_manager._live_actors_to_ray_actors_resources.get(tracked)
+        return None if live is None else live[0]
+
+    return find
 
 
 class DirectedSearcher(Searcher):
@@ -148,7 +182,7 @@ class DirectedScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Remember it: a worker that hangs is killed."""
         super().on_trial_add(tune_controller, trial)
-        self._fleet.add(trial)
+        self._fleet.add(trial, _worker_of(tune_controller))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note how it was lost; Tune tells the searcher next, without saying why."""

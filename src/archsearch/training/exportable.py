@@ -35,6 +35,7 @@ class Exportable:
         std: Per channel, as `mean`.
         images: (N, C, H, W) of float32 in 0..1, on which file and network are compared.
         compared_on: What these images are, for a sentence.
+        is_untrained: Whether its weights are random.
         facts: More that the file's metadata should say, such as where it comes from.
     """
 
@@ -46,6 +47,7 @@ class Exportable:
     std: tuple[float, ...]
     images: torch.Tensor
     compared_on: str
+    is_untrained: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, str]:
@@ -86,7 +88,8 @@ def fresh_model(spec: FamilySpec, input_spec: InputSpec, seed: int) -> Exportabl
         network = build_model(spec, input_spec)
         images = noise(input_spec)
     channels = input_spec.in_channels
-    if not _has_statistics(network):
+    is_untrained = not _has_statistics(network)
+    if is_untrained:
         settle_statistics(network, images)
     return Exportable(
         spec=spec,
@@ -97,6 +100,7 @@ def fresh_model(spec: FamilySpec, input_spec: InputSpec, seed: int) -> Exportabl
         std=(1.0,) * channels,
         images=images,
         compared_on="images of noise",
+        is_untrained=is_untrained,
         facts={"weights": f"not trained here; new ones from seed {seed}"},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -144,6 +145,31 @@ def test_what_answers_otherwise_is_not_written(
     assert refused.value.exit_code == 1
     assert path.read_bytes() == b"what was there before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_untrained_weights_may_differ_by_what_rounding_does_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small("ResNet-8")
+    monkeypatch.setattr(export_module, "TOLERANCE", 0.0)
+    monkeypatch.setattr(export_module, "_rounding", lambda *_: 1e-3)
+    told = export(model, tmp_path / "model.onnx", "onnx")
+    assert 0 < told.difference <= told.limit == 2e-3
+    trained = dataclasses.replace(model, is_untrained=False)
+    with pytest.raises(ParityError, match="more than 0 "):
+        export(trained, tmp_path / "trained.onnx", "onnx")
+
+
+def test_rounding_is_measured_against_float64() -> None:
+    model = small("ResNet-8")
+    standalone = StandaloneModel(model.network, model.mean, model.std)
+    images = torch.rand(4, 2, 8, 8)
+    with torch.no_grad():
+        rounding = export_module._rounding(standalone, images, standalone(images))
+        assert 0 < rounding < 1e-5
+        shifted = export_module._rounding(standalone, images, standalone(images) + 1)
+    assert shifted == pytest.approx(1, abs=1e-4)
+    assert next(standalone.parameters()).dtype is torch.float32
 
 
 def test_logits_that_are_not_finite_are_not_let_through(tmp_path: Path) -> None:
