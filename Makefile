@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: search test test-all lint ui clean
+.PHONY: search test test-all chaos lint ui clean
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
@@ -18,6 +18,9 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	$(RUN) pytest $(ARGS)
+
+chaos: .venv/.installed-dev
+	$(RUN) pytest tests/chaos $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -3,6 +3,8 @@
 Predicted are the bytes of tensors that are alive at once, which is what a GPU's allocator reports
 as allocated (`torch.cuda.max_memory_allocated`). What a device or library adds of its own is not
 in it: workspaces of convolutions, and on a processor the gaps that malloc leaves between blocks.
+There, a process grew by 1.4 (float32) and 1.7 (bfloat16) times as much, in the median of 50 random
+members (`benchmarks/cost_model.py`: torch 2.14, glibc, Xeon with AMX, one thread).
 """
 
 from __future__ import annotations
