@@ -20,7 +20,7 @@ test-all: .venv/.installed-dev
 	$(RUN) pytest $(ARGS)
 
 chaos: .venv/.installed-dev
-	$(RUN) pytest tests/chaos $(ARGS)
+	$(RUN) pytest tests/chaos --write-table $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
