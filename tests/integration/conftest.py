@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,9 @@ from tests.cli_support import shared_environment
 def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
     """One tracking store for all tests: making one takes seconds. Searches do not meet in it."""
     store = tracking_store(RunsFolder(tmp_path_factory.mktemp("tracking")))
-    store.prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, of its migrations
+        store.prepare()
     return store
 
 

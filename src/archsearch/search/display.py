@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -84,7 +85,15 @@ class Quiet(_Plain):
 
 
 class JsonLines(_Plain):
-    """One JSON object a line and event."""
+    """One JSON object a line and event; whatever libraries print goes to the error output."""
+
+    def __enter__(self) -> Self:
+        self._redirection = contextlib.redirect_stdout(sys.stderr)
+        self._redirection.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redirection.__exit__(None, None, None)
 
     def __call__(self, event: Event) -> None:
         """Print the event."""

@@ -66,6 +66,8 @@ def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
         raise UnfitError(f"cannot {what}: {error}") from error
     try:
         _protect_token()
+        # A paragraph for each lost worker, on standard output: the director says a sentence.
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
         node: Any = ray._private.worker.global_worker.node
         yield "" if node is None else str(node.get_session_dir_path())
     finally:
