@@ -63,8 +63,8 @@ def _promoted(
     alias: str,
 ) -> dict[str, Any]:
     from archsearch.tracking.candidate import find_candidate, read_test_split
-    from archsearch.tracking.lineage import INPUT
     from archsearch.tracking.registry import check_names, open_registry
+    from archsearch.training.standalone import INPUT
 
     check_names("archsearch" if model is None else model, alias)
     candidate = find_candidate(record, search, runs)

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return snapshot(cwd / "runs")
 
 
-def worker_of(pid: int, *, other_than: int | None = None) -> int:
+def worker_of(pid: int, *, other_than: Collection[int] = ()) -> int:
     """The process id of a worker that has a trial; Ray renames them while they work."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for process in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if "TrialActor" in " ".join(process.cmdline()) and process.pid != other_than:
+                if "TrialActor" in " ".join(process.cmdline()) and process.pid not in other_than:
                     return process.pid
         time.sleep(0.02)
     raise AssertionError("no worker has a trial")
@@ -132,7 +132,7 @@ def test_a_worker_that_hangs_is_killed_and_tried_once_more(
         os.kill(first, signal.SIGSTOP)
         search.wait_for("trial_started", 1)
         waited = time.monotonic() - began
-        second = worker_of(search.process.pid, other_than=first)
+        second = worker_of(search.process.pid, other_than=[first])
         os.kill(second, signal.SIGSTOP)
         code, errors = search.end()
     assert (code, "Traceback" in errors) == (0, False), errors
@@ -155,13 +155,13 @@ def test_a_worker_that_hangs_is_killed_and_tried_once_more(
 def test_a_trial_that_loses_its_worker_again_and_again_is_given_up(
     tmp_path: Path, faults: FaultTable
 ) -> None:
-    kills = 0
+    killed: list[int] = []
     with start_search(*LONG_TRIALS, cwd=tmp_path) as search:
-        search.wait_for("epoch_finished", 1)
         for _ in range(5):
-            os.kill(worker_of(search.process.pid), signal.SIGKILL)
-            kills += 1
-            search.wait_for("trial_started" if kills == 5 else "epoch_finished", 1)
+            search.wait_for("epoch_finished", 1)
+            killed.append(worker_of(search.process.pid, other_than=killed))
+            os.kill(killed[-1], signal.SIGKILL)
+            search.wait_for("trial_started", 1)
         search.process.send_signal(signal.SIGINT)
         search.end()
     now = snapshot(tmp_path / "runs")
@@ -171,11 +171,11 @@ def test_a_trial_that_loses_its_worker_again_and_again_is_given_up(
     assert "lost 5 times" in str(given_up.reason)
     # Each attempt went on where the one before had come to.
     assert len(given_up.epochs) >= 5
-    assert now.started[0] <= len(given_up.epochs) + kills
+    assert now.started[0] <= len(given_up.epochs) + len(killed)
     faults.add(
         "worker-killed",
         "the same trial's worker, five times",
-        kills,
+        len(killed),
         f"it went on four times ({len(given_up.epochs)} epochs), then `failed`, lost 5 times",
         account_of([], now),
     )
@@ -258,7 +258,7 @@ def cluster_of_two() -> Iterator[tuple[Any, str]]:
 
 def test_a_lost_node_costs_an_epoch_of_its_trial(tmp_path: Path, faults: FaultTable) -> None:
     with cluster_of_two() as (cluster, address):
-        command = ("--space", "smoke", "--trials", 4, "--max-epochs", 30, "--name", "spread")
+        command = ("--space", "smoke", "--trials", 3, "--max-epochs", 120, "--name", "spread")
         with start_search(*command, "--address", address, cwd=tmp_path) as search:
             search.wait_for("epoch_finished", 6)
             before = snapshot(tmp_path / "runs")

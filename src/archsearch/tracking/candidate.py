@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archsearch.data import DataSpec, PreparedData, load_test, prepare
-from archsearch.errors import NoTrialSucceededError, UnfitError
+from archsearch.errors import UnfitError
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
-from archsearch.record.reader import read_trials
 from archsearch.record.readings import Subject, TestReading, find_reading, keep_reading
-from archsearch.record.trial import SearchRow, TrialRecord, incumbent
+from archsearch.record.trained import trained_trial
+from archsearch.record.trial import SearchRow, TrialRecord
 from archsearch.spaces.trial import TrialConfig
-from archsearch.training.checkpoint_file import Checkpoint, newest_valid
+from archsearch.training.checkpoint_file import Checkpoint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,18 +59,8 @@ def find_candidate(database: Database, search: SearchRow, runs: RunsFolder) -> C
         NoTrialSucceededError: No trial completed.
         UnfitError: Its checkpoint or its data is not here, or is not what the record says.
     """
-    trials = read_trials(database, search.id)
-    best = incumbent(trials)
-    if best is None:
-        counts = Counter(trial.outcome or "unfinished" for trial in trials)
-        told = ", ".join(f"{n} {outcome}" for outcome, n in counts.most_common())
-        raise NoTrialSucceededError(
-            f"no trial of {search.name!r} was trained to the end ({told or 'it has none'}): "
-            "there is nothing to promote"
-        )
-    config = TrialConfig.model_validate(best.config)
-    checkpoint = _checkpoint(best, config, runs.search(search.name).trial(best.number).checkpoints)
-    return Candidate(search, best, config, checkpoint, _data(search, runs))
+    found = trained_trial(database, search, runs.search(search.name))
+    return Candidate(search, found.trial, found.config, found.checkpoint, _data(search, runs))
 
 
 def read_test_split(database: Database, candidate: Candidate, model: nn.Module) -> TestReading:
@@ -89,25 +78,6 @@ def read_test_split(database: Database, candidate: Candidate, model: nn.Module) 
     return keep_reading(
         database, candidate.search.id, candidate.subject, answers.numpy(), accuracy
     )
-
-
-def _checkpoint(trial: TrialRecord, config: TrialConfig, folder: Path) -> Checkpoint:
-    """The checkpoint after the last epoch, as the record has it."""
-    recovery = newest_valid(folder, trial.attempts, config.seeded_digest)
-    found, last = recovery.checkpoint, trial.epochs[-1]
-    if found is None or found.header.epoch != last.epoch:
-        skipped = "; ".join(recovery.skipped) or f"{folder} does not hold it"
-        raise UnfitError(
-            f"the checkpoint of trial {trial.number} ({trial.name}) after epoch {last.epoch} "
-            f"cannot be used: {skipped}; restore the folder from a copy"
-        )
-    if last.checksum is not None and found.header.payload_sha256 != last.checksum:
-        raise UnfitError(
-            f"{found.path} is whole, but it is not the file that the record knows (its checksum "
-            f"is {found.header.payload_sha256[:12]}, recorded is {last.checksum[:12]}); restore "
-            "the folder from a copy"
-        )
-    return found
 
 
 def _data(search: SearchRow, runs: RunsFolder) -> PreparedData:

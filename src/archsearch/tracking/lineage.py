@@ -8,8 +8,7 @@ from typing import Any
 from archsearch.record.readings import TestReading
 from archsearch.tracking.candidate import Candidate
 from archsearch.tracking.wording import UNIQUE_TAG, as_tags
-
-INPUT = "float32 images (N, C, H, W), pixel values in 0..1; logits (N, classes) come out"
+from archsearch.training.standalone import INPUT
 
 
 def lineage(candidate: Candidate, reading: TestReading) -> dict[str, str]:

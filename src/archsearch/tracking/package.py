@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,37 +12,14 @@ from torch import nn
 
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
+from archsearch.training.export import TOLERANCE
+from archsearch.training.standalone import StandaloneModel
 
 if TYPE_CHECKING:
     from mlflow.models import Model
 
-TOLERANCE = 1e-4
 _EXAMPLES = 2  # a single one would fix the batch dimension at 1
 _COMPARED = 256
-
-
-class StandaloneModel(nn.Module):
-    """A network with its normalisation inside.
-
-    Args:
-        network: Takes normalised images.
-        mean: Per channel, in 0..1, as the network was trained with.
-        std: Per channel, as `mean`.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (N, C, H, W) of float32 in 0..1 to logits (N, num_classes)."""
-        logits: torch.Tensor = self.network((images - self.mean) / self.std)
-        return logits
 
 
 def save_package(

@@ -25,10 +25,11 @@ from archsearch.record.trial import SearchRow
 from archsearch.tracking import wording
 from archsearch.tracking.candidate import Candidate
 from archsearch.tracking.client import is_missing, open_client, sentence
-from archsearch.tracking.lineage import INPUT, description, lineage
+from archsearch.tracking.lineage import description, lineage
 from archsearch.tracking.runs import KnownRuns, UnknownRunError
 from archsearch.tracking.sender import BusyError, deliver
 from archsearch.tracking.store import TrackingStore
+from archsearch.training.standalone import INPUT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
