@@ -22,22 +22,8 @@ from tests.cli_support import call, environment
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
 
-OTHER_PROGRAMS = set(
-    [
-        ".",
-        "cd",
-        "curl",
-        "docker",
-        "git",
-        "head",
-        "kubectl",
-        "mlflow",
-        "pip",
-        "ray",
-        "source",
-        "tee",
-    ]
-)
+SHELL = {".", "cd", "head", "source", "tee"}
+OTHER_PROGRAMS = SHELL | {"curl", "docker", "git", "kubectl", "mlflow", "pip", "ray"}
 """What a README may call besides our own; not tried here."""
 
 Words = tuple[str, ...]
