@@ -84,6 +84,7 @@ def _click_exit_code(error: Any) -> int | None:
         known = sorted(getattr(context and context.command, "commands", ()))
         told = f" Known: {', '.join(known)}." if known else ""
         hint = f" (see `{context.command_path} --help`)" if context else ""
-        print(f"error: {error.format_message()}{told}{hint}", file=sys.stderr)
+        message = error.format_message().replace("Value error, ", "")
+        print(f"error: {message}{told}{hint}", file=sys.stderr)
         return int(error.exit_code)
     return None

@@ -15,6 +15,10 @@ def folder(text: str | Path) -> Path:
     """A folder's path as an option gives it; an empty one is a variable that was not set."""
     if not str(text).strip():
         raise typer.BadParameter("give the path of a folder (`.` is this one)")
+    try:
+        str(text).encode()
+    except UnicodeEncodeError:  # neither the record nor Ray can write it down
+        raise typer.BadParameter("a path must be UTF-8 text") from None
     return Path(text)
 
 

@@ -79,6 +79,8 @@ WRONG_SEARCH = [
     ("--space smoke --time-budget 5 apples", "unexpected extra argument"),
     ("--space smoke --time-budget tomorrow", "such as 30m"),
     ("--space smoke --time-budget 0", "such as 30m"),
+    ("--space smoke --time-budget 99999999d", "--time-budget 8639999913600"),
+    ("--space smoke --runs-dir 'caf\udce9'", "a path must be UTF-8 text"),
     ("--space smoke --concurrency 0", "--concurrency"),
     ("--space smoke --image-size 0", "--image-size"),
     ("--space smoke --image-size 100000", "1 <= image_size <= 512"),
@@ -110,7 +112,19 @@ WRONG_ELSEWHERE = [
     ("promote ../nope", "letters, digits"),
     ("promote nope", "there is no search 'nope'"),
     ("control nope pause", "there is no search 'nope'"),
-    ("control nope dance", "dance"),
+    ("control nope dance", "'dance' is not one of 'pause', 'unpause', 'stop', 'cancel'"),
+    ("train", "Missing argument"),
+    ("train WRN-28-1O", "did you mean WRN-28-1"),
+    ("train WRN-10-1 --epochs 9999999", "100000"),
+    ("train WRN-10-1 --learning-rate nan", "--learning-rate nan: "),
+    ("train WRN-10-1 --data digit", "did you mean digits"),
+    ("train WRN-10-1 --out ''", "give the path of a folder"),
+    ("export", "Missing argument"),
+    ("export frist", "unknown network 'frist'"),
+    ("export WRN-10-1 --format onix", "known: onnx, pt2"),
+    ("export WRN-10-1 --batch-size 2 --dynamic-batch", "exclude each other"),
+    ("export WRN-10-1 --output ''", "--output: give the path"),
+    ("doctor well", "unexpected extra argument"),
     ("ui --port 0", "--port"),
     ("ui --port 65536", "--port"),
     ("ui --port http", "--port"),
@@ -214,6 +228,10 @@ UNFIT = [
     ("search --space smoke --max-params 1", "nothing in the space can be trained", "--max-params"),
     ("search --space smoke --image-size 2", "nothing in the space can be trained", "image_size"),
     ("search --space smoke --database sqlite:////proc/x.db", "unable to open database file"),
+    ("train WRN-10-1 --device cuda:99", "--device cuda:99 cannot be used here"),
+    ("train WRN-10-1 --out file", "cannot be written"),
+    ("train WRN-10-1 --runs-dir file", "cannot be"),
+    ("export WRN-10-1 --output file/x.onnx", "cannot be"),
     ("status --runs-dir file", "the runs folder file cannot be read (Not a directory)"),
     ("status --database sqlite:////proc/x.db", "unable to open database file"),
     ("ui --runs-dir file --port 0{port}", "tracking store", "cannot be used (Not a directory)"),
@@ -345,6 +363,15 @@ def test_a_record_that_cannot_be_used_is_told_as_such(runs: Path, damage: str, l
     before = record.read_bytes()
     refused(call_here(*shlex.split(line)), 3, "runs/first/search.db", told)
     assert record.read_bytes() == before
+
+
+def test_a_doctor_of_a_broken_runs_folder_still_tells_the_rest(here: Path) -> None:
+    (here / "file").touch()
+    answer = call_here("doctor", "--runs-dir", "file")
+    assert answer.code == 3
+    assert "FIX searches: cannot be listed" in answer.out
+    assert "free memory" in answer.out
+    assert not answer.err
 
 
 def test_a_damaged_search_does_not_hide_the_others(runs: Path) -> None:

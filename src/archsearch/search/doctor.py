@@ -17,7 +17,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from archsearch.command_line import command_line
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.status import search_status
 from archsearch.tracking.store import TrackingStore, tracking_store
@@ -115,7 +115,12 @@ def _disk(runs: RunsFolder) -> Iterator[Finding]:
 
 
 def _searches(runs: RunsFolder) -> Iterator[Finding]:
-    for name in runs.names():
+    try:
+        names = runs.names()
+    except UnfitError as error:
+        yield Finding("searches", "cannot be listed", str(error))
+        return
+    for name in names:
         try:
             status = search_status(runs, name)
         except ArchsearchError as error:

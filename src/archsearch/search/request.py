@@ -93,7 +93,7 @@ class SearchRequest(Frozen):
             return cls(**fields)
         except ValidationError as error:
             problems = [
-                f"--{'-'.join(map(str, e['loc'][:1])).replace('_', '-')} {e['input']}: "
+                f"{_option(str(e['loc'][0]))} {e['input']}: "
                 + e["msg"].removeprefix("Value error, ")
                 for e in error.errors()
             ]
@@ -112,9 +112,8 @@ class SearchRequest(Frozen):
         for name, field in type(self).model_fields.items():
             value = getattr(request, name)
             if field.is_required() or value != field.default:
-                option = "time-budget" if name == "time_budget_seconds" else name.replace("_", "-")
                 told = f"{value:.12g}" if isinstance(value, float) else redact(str(value))
-                words += [f"--{option}", told]
+                words += [_option(name), told]
         return command_line("search", *words)
 
     def preflight(
@@ -131,6 +130,12 @@ class SearchRequest(Frozen):
         if isinstance(cap, int):
             caps.append((Constraints(max_macs=cap), "--max-macs NUMBER or none"))
         return Preflight(tuple(caps), default_cap)
+
+
+def _option(field: str) -> str:
+    """How the command line names a field."""
+    name = "time_budget" if field == "time_budget_seconds" else field
+    return "--" + name.replace("_", "-")
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,9 +25,6 @@ from archsearch.training.single_folder import (
     publish,
     read_training,
 )
-
-if TYPE_CHECKING:
-    from archsearch.training.loop import Training
 
 
 class DivergedError(ArchsearchError):
@@ -124,10 +121,14 @@ def train_in(
         on_epoch: Told of each epoch when its checkpoint is there.
 
     Raises:
-        UsageError: The folder is another training's.
-        UnfitError: The folder cannot be used, another process trains in it, or memory ran out.
+        UsageError: The folder is another training's, or there is no such kind of device.
+        UnfitError: The device or the folder cannot be used, another process trains in it, or
+            memory ran out.
         DivergedError: Training diverged.
     """
+    from archsearch.training.loop import Training
+
+    device = _checked_device(device)
     note = TrainingNote(config=config, data=data)
     with held(folder):
         claim(folder, note)
@@ -135,7 +136,7 @@ def train_in(
         on_found(found, skipped)
         if found is not None and found.is_finished:
             return found
-        training = _training(config, data, device)
+        training = Training(config, data, load_resident(data), device=device)
         if found is not None:
             training.load_state_bytes(found.checkpoint.payload())
         history = () if found is None else found.history
@@ -152,15 +153,18 @@ def train_in(
     return read_training(folder)
 
 
-def _training(config: TrialConfig, data: PreparedData, device: str | None) -> Training:
+def _checked_device(name: str | None) -> str:
+    """The device of that name, which answers; by default a GPU where there is one."""
     import torch
 
-    from archsearch.training.loop import Training
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=device)
+        torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name!r}: give cpu, cuda or cuda:NUMBER") from None
+    try:
+        torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UnfitError(f"--device {device} cannot be used here: {reason}") from error
-    return Training(config, data, load_resident(data), device=device)
+        raise UnfitError(f"--device {name} cannot be used here: {reason}") from error
+    return name

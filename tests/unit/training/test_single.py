@@ -164,8 +164,11 @@ def test_a_folder_that_cannot_be_made_is_told(
 def test_a_device_that_is_not_there_is_told(
     tmp_path: Path, config: TrialConfig, few_digits: PreparedData
 ) -> None:
-    with pytest.raises(UnfitError, match="--device warp cannot be used"):
-        train_in(tmp_path, config, few_digits, device="warp")
+    with pytest.raises(UsageError, match="--device 'warp': give cpu, cuda or cuda:NUMBER"):
+        train_in(tmp_path / "new", config, few_digits, device="warp")
+    with pytest.raises(UnfitError, match="--device cuda:99 cannot be used"):
+        train_in(tmp_path / "new", config, few_digits, device="cuda:99")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def interrupt(result: object) -> None:
         ([NAME, "--data", "digit"], 2, "did you mean digits?"),
         ([NAME, "--batch-size", "0", "--learning-rate", "-1"], 2, "--learning-rate -1.0"),
         ([NAME, "--data", "cifar10", "--data-dir", "nowhere"], 3, "does not exist"),
-        ([NAME, "--device", "warp"], 3, "--device warp cannot be used"),
+        ([NAME, "--device", "warp"], 2, "--device 'warp': give cpu, cuda or cuda:NUMBER"),
         ([NAME, "--learning-rate", "100", "--weight-decay", "1"], 1, "diverged in epoch"),
     ],
 )
