@@ -14,6 +14,7 @@ from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.tracking.client import open_client
 from archsearch.tracking.store import tracking_store
+from tests.chaos.drivers import end_all
 from tests.chaos.fault_table import README, FaultTable, Snapshot, snapshot
 from tests.search_support import NO_TRACKING, SyntheticRunner
 
@@ -63,6 +64,13 @@ training:
 fidelity: {max_epochs: 3, grace_period_epochs: 1, reduction_factor: 3}
 """
 STEPS_PER_EPOCH = 5
+
+
+@pytest.fixture(autouse=True)
+def no_driver_is_left() -> Iterator[None]:
+    """A test that fails may leave processes behind."""
+    yield
+    end_all()
 
 
 @dataclass(frozen=True)

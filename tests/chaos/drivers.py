@@ -23,6 +23,7 @@ from archsearch.search.run import TrialRunner, run_search
 from tests.search_support import SyntheticRunner, learning_curve
 
 TIMEOUT_SECONDS = 120.0
+_running: set[int] = set()
 CRASHED = 70
 
 
@@ -64,8 +65,7 @@ class Driver:
         deadline = time.monotonic() + timeout
         while not self._poll():
             if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
+                end_all()
                 raise AssertionError(f"process {self.pid} did not end in {timeout:.0f} s")
             time.sleep(0.01)
         assert self._end is not None
@@ -75,6 +75,7 @@ class Driver:
         if self._end is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                _running.discard(pid)
                 told, *warnings = self.said.read_text().split("\0") if self.said.exists() else [""]
                 self.said.unlink(missing_ok=True)
                 self._end = End(os.waitstatus_to_exitcode(status), told, tuple(warnings))
@@ -99,6 +100,7 @@ def start(
     said = Path(tempfile.gettempdir(), f"archsearch-said-{os.getpid()}-{time.monotonic_ns()}")
     pid = os.fork()
     if pid:
+        _running.add(pid)
         return Driver(pid, said)
     warnings: list[str] = []
 
@@ -118,6 +120,14 @@ def start(
     finally:
         said.write_text("\0".join([told, *warnings]))
         os._exit(code)
+
+
+def end_all() -> None:
+    """Kill the drivers that a test has left behind, sleeping ones too."""
+    while _running:
+        pid = _running.pop()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def finish(request: SearchRequest, runner: TrialRunner | None = None) -> End:

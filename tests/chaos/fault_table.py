@@ -30,7 +30,7 @@ FAULTS: dict[str, tuple[str, str]] = {
         "the trial goes on from its last checkpoint; not held against the variant; bounded",
     ),
     "node-lost": (
-        "node lost, ungracefully",
+        "node lost, ungracefully; node taken back after a notice of preemption",
         "its trials go on elsewhere from their last checkpoints",
     ),
     "out-of-memory": (
@@ -71,6 +71,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "the lease is taken over after 30 s; the woken driver stops without writing",
     ),
     "two-drivers": ("two drivers of one name started together", "exactly one runs"),
+    "postgresql": (
+        "the record on a PostgreSQL server: the same, and the server restarted",
+        "the same; a server that is away ends the search with its cause, and it continues",
+    ),
     "trial-hung": (
         "hung worker (SIGSTOP)",
         "killed after its patience, tried once more, then `failed`",
@@ -187,10 +191,14 @@ class FaultTable:
         assert fault in FAULTS
         self.rows.append(Measured(fault, injected, times, seen, account))
 
+    def skip(self, fault: str, reason: str) -> None:
+        """It cannot be injected here."""
+        self.skipped[fault] = reason
+
     @property
     def not_measured(self) -> list[str]:
-        """Faults that no test has measured or referred to."""
-        there = {row.fault for row in self.rows} | ELSEWHERE.keys()
+        """Faults that no test has measured, referred to, or skipped with a reason."""
+        there = {row.fault for row in self.rows} | ELSEWHERE.keys() | self.skipped.keys()
         return [fault for fault in FAULTS if fault not in there]
 
     def render(self) -> str:
@@ -202,6 +210,8 @@ class FaultTable:
             if rows:
                 lines += [_TITLES, "|---|--:|--:|--:|--:|--:|--:|---|"]
                 lines += [_line(row) for row in rows]
+            if key in self.skipped:
+                lines += [""] * bool(rows) + [f"Not all measured here: {self.skipped[key]}."]
             if key in ELSEWHERE:
                 lines += [""] * bool(rows) + [f"Tested in {ELSEWHERE[key]}."]
             lines.append("")

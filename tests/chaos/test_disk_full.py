@@ -50,7 +50,7 @@ class SmallDisk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def disk(tmp_path: Path, faults: FaultTable) -> Iterator[SmallDisk]:
     """Mounted for the test; skipped where this user may not mount."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -61,7 +61,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     except OSError as error:
         refusal = str(error)
     if refusal:
-        pytest.skip(f"a small disk cannot be mounted: {refusal.strip()}")
+        faults.skip("disk-full", f"a small disk cannot be mounted: {refusal.strip()}")
+        pytest.skip(faults.skipped["disk-full"])
     try:
         yield SmallDisk(folder)
     finally:

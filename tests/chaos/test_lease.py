@@ -37,12 +37,12 @@ def test_of_two_drivers_started_together_exactly_one_runs(
     generator = random.Random(num_pairs)
     cost = Account()
     for first in range(0, num_pairs, TOGETHER):
-        requests = [new_request(f"pair{first + i}", trials=3) for i in range(TOGETHER)]
+        requests = [new_request(f"pair{first + i}", trials=1) for i in range(TOGETHER)]
         pairs = []
         for request in requests:
-            one = start(request, paced(0.25))
+            one = start(request, paced(0.3))
             time.sleep(generator.choice([0.0, 0.0, 0.01, 0.05]))
-            pairs.append((request, one, start(request, paced(0.25))))
+            pairs.append((request, one, start(request, paced(0.3))))
         for request, one, other in pairs:
             cost += _one_ran(request, [one.wait(), other.wait()])
     faults.add(
@@ -101,7 +101,7 @@ def wait_until_stopped(driver: Driver) -> None:
 
 @pytest.mark.parametrize(
     "stale_seconds",
-    [3.0, pytest.param(lease.STALE_SECONDS, marks=pytest.mark.slow)],
+    [2.0, pytest.param(lease.STALE_SECONDS, marks=pytest.mark.slow)],
     ids=["short", "whole"],
 )
 def test_a_driver_that_was_away_is_replaced_and_stops_without_writing(

@@ -186,3 +186,17 @@ def test_a_search_moved_by_copying_its_folder_goes_on_elsewhere(
         "the undisturbed table; nothing was written to the old place",
         account,
     )
+
+
+def test_a_widened_space_is_another_search_and_the_old_one_stays_as_it_was(
+    new_request: NewRequest, undisturbed: Snapshot, faults: FaultTable
+) -> None:
+    request = new_request(name="mine")
+    finish(request)
+    space = Path(request.space)
+    space.write_text(space.read_text().replace("[1, 2, 4]", "[1, 2, 4, 6]"))
+    refused = start(request).wait()
+    assert refused.code == 2
+    assert "is another one: space was" in refused.told
+    assert snapshot(request.runs_dir).recorded.table == undisturbed.recorded.table
+    faults.add("moved", "widened, under its old name", 1, "exit 2, naming what differs")
