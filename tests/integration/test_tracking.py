@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -266,6 +267,45 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     assert "search_started" in warnings[0]
     assert len(Outbox(record.database, record.search.id).parked()) == 2
     assert told(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
+
+
+def test_opened_twice_in_a_process_beside_others_the_store_stays_whole(tmp_path: Path) -> None:
+    """A descriptor that is closed takes the locks of all others of its process with it."""
+    store = tracking_store(RunsFolder(tmp_path / "runs"))
+    client = open_client(store)
+    experiment = client.create_experiment("ours")
+    client.create_run(experiment)
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "c.execute('CREATE TABLE IF NOT EXISTS theirs (x)'); "
+        "c.executemany('INSERT INTO theirs VALUES (?)', [('x' * 500,)] * 200); "
+        "c.commit(); c.close()"
+    )
+    for _ in range(3):
+        again = open_client(store)
+        subprocess.run([sys.executable, "-c", script, str(store.sqlite)], check=True)
+        client.create_run(experiment)
+        assert len(again.search_runs([experiment])) == len(client.search_runs([experiment]))
+    assert len(client.search_runs([experiment])) == 4
+    with contextlib.closing(sqlite3.connect(str(store.sqlite))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_start_that_is_refused_waits_with_all_that_follows(
+    store: TrackingStore, record: Recorded
+) -> None:
+    whole_search(record)
+    with contextlib.closing(record.database._engine.raw_connection()) as connection:
+        connection.execute(  # the name of an experiment that MLflow does not take
+            "UPDATE outbox SET payload = json_set(payload, '$.space_name', '') "
+            "WHERE kind = 'search_started'"
+        )
+        connection.commit()
+    before = Outbox(record.database, record.search.id).count_waiting()
+    with pytest.raises(UnfitError, match="messages wait in the record"):
+        deliver(record.database, record.search.id, store)
+    outbox = Outbox(record.database, record.search.id)
+    assert (outbox.count_waiting(), outbox.parked()) == (before, [])
 
 
 def test_only_one_delivers_at_a_time(store: TrackingStore, record: Recorded) -> None:

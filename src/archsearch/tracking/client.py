@@ -12,6 +12,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from archsearch.tracking.redaction import redact
 from archsearch.tracking.store import TrackingStore
 
@@ -36,6 +38,9 @@ _REFUSALS = frozenset(
 )
 # Artifacts are written by this process where the store has no server in front.
 _REFUSED_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+# Other errors of a store's own database are its trouble, not the message's.
+_REFUSED_ROWS = (sa.exc.IntegrityError, sa.exc.DataError)
 
 
 def configure(timeout_seconds: int) -> None:
@@ -95,6 +100,10 @@ def is_refusal(error: BaseException) -> bool:
     """Whether the server understood and said no, so that sending again is of no use."""
     if isinstance(error, _REFUSED_FILES):
         return True
+    if isinstance(error.__cause__, sa.exc.DatabaseError) and not isinstance(
+        error.__cause__, _REFUSED_ROWS
+    ):
+        return False  # MLflow calls a damaged or unreachable database a bad request
     return getattr(error, "error_code", None) in _REFUSALS
 
 

@@ -90,13 +90,15 @@ class Courier:
 
     def _send_one_by_one(self, group: list[Message]) -> None:
         """Something in the group was refused: find out what, on a server that answers."""
-        if not self._runs.verify() and group[0].kind != "search_started":
+        is_known = self._runs.verify()
+        if not is_known and group[0].kind != "search_started":
             raise StartOverError
         for message in group:
             try:
                 self._send([message])
             except Exception as error:
-                if not _refused(error):
+                # Without the search's own run nothing else can be delivered.
+                if not _refused(error) or not is_known:
                     raise
                 self._park(message, sentence(error))
             else:

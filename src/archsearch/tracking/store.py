@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import re
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ from archsearch.record.paths import RunsFolder
 from archsearch.tracking.redaction import redact
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
-_SQLITE = b"SQLite format 3\0"
 _ALLOWED = (
     "give `http://HOST:PORT` of a tracking server, `sqlite:///FILE`, or a database such as "
     "`postgresql+psycopg://USER@HOST/DATABASE`"
@@ -69,11 +69,9 @@ class TrackingStore:
             with filelock.FileLock(self.sqlite.with_name(f".{self.sqlite.name}.lock")):
                 if not self.sqlite.exists():
                     self._create(self.sqlite)
-            with self.sqlite.open("rb") as file:
-                if file.read(len(_SQLITE)) not in (_SQLITE, b""):
-                    raise OSError(errno.EINVAL, "it is no SQLite database")
-        except (OSError, sa.exc.DBAPIError) as error:
-            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error.strerror
+            _check_sqlite(self.sqlite)
+        except (OSError, sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
+            reason = getattr(error, "strerror", None) or getattr(error, "orig", error)
             raise UnfitError(
                 f"the tracking store {self.sqlite} cannot be used ({reason}): choose a writable "
                 "folder with free space by --runs-dir, or another store by --tracking-uri"
@@ -104,6 +102,16 @@ class TrackingStore:
             return None
         folder = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment).strip(".-") or "experiment"
         return (self.artifacts / folder).as_uri()
+
+
+def _check_sqlite(path: Path) -> None:
+    """Raise `sqlite3.DatabaseError` for what is no SQLite database.
+
+    Asked of SQLite itself: when a process closes any descriptor of a file, POSIX drops all its
+    locks on it, and a connection that is open elsewhere in the process would go on without.
+    """
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
