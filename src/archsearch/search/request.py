@@ -12,11 +12,11 @@ from archsearch.command_line import command_line
 from archsearch.data import PreparedData
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
+from archsearch.redaction import redact
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.preflight import Preflight
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
 from archsearch.spaces.space import SearchSpace
-from archsearch.tracking.redaction import redact
 
 MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 160_000
 """Default cap on a processor alone, a pixel of the input: 10 million at 8×8, 125 at 28×28."""

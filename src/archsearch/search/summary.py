@@ -10,10 +10,10 @@ from rich.table import Table
 
 from archsearch.command_line import command_line
 from archsearch.record.trial import TrialRecord
+from archsearch.redaction import redact
 from archsearch.search.display import shown_accuracy, shown_params, shown_seconds
 from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
-from archsearch.tracking.redaction import redact
 
 _ROWS = 10
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from archsearch.tracking.redaction import redact
+from archsearch.redaction import redact
 from archsearch.tracking.store import TrackingStore
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.record.outbox import Message
+from archsearch.redaction import redact_all
 from archsearch.tracking import wording
-from archsearch.tracking.redaction import redact_all
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 

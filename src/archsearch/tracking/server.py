@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from archsearch.errors import UnfitError
-from archsearch.tracking.redaction import redact
+from archsearch.redaction import redact
 from archsearch.tracking.store import TrackingStore
 
 HOST = "127.0.0.1"

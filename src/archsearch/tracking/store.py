@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
-from archsearch.tracking.redaction import redact
+from archsearch.redaction import redact
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
 _ALLOWED = (

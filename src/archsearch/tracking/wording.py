@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from archsearch.record.outbox import Message
-from archsearch.tracking.redaction import redact
+from archsearch.redaction import redact
 
 # Carried by every run, logged model and model version, because MLflow gives out its own ids:
 # looked up before anything is created, so nothing is made twice.

@@ -1,6 +1,6 @@
 import pytest
 
-from archsearch.tracking.redaction import redact, redact_all
+from archsearch.redaction import redact, redact_all
 
 
 @pytest.mark.parametrize(
