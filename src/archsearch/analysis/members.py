@@ -1,0 +1,125 @@
+"""Which trials a verdict rests on, what each of them is worth and what it cost.
+
+Only the random arm: its trials were drawn uniformly within their family and never stopped, so
+they are a fair sample of the family as the space describes it. What the sampler proposed is not:
+it goes where values are high, and early stopping hides where the rest would have ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from archsearch.record.trial import Outcome, TrialRecord
+
+Budget = Literal["params", "macs", "seconds"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+LOST: frozenset[Outcome] = frozenset({"diverged", "out_of_memory", "infeasible"})
+"""Outcomes that are the variant's own: who draws it gets nothing, so it is below any accuracy."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One random member of a family, trained to its end.
+
+    Attributes:
+        number: The trial's.
+        family: The trial's.
+        accuracy: On validation data at full fidelity; minus infinity for one that was lost.
+        cost: Parameters, multiply-accumulates of one image, or seconds of full training; > 0.
+        device_seconds: What training it took.
+    """
+
+    number: int
+    family: str
+    accuracy: float
+    cost: float
+    device_seconds: float
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it diverged, ran out of memory or could not be built."""
+        return self.accuracy == -math.inf
+
+
+@dataclass(frozen=True)
+class Population:
+    """The random arm of one family.
+
+    Attributes:
+        family: Its name.
+        members: Those that count, by number.
+        left_out: Why others do not count, and how many: `unfinished`, `failed` (a fault of the
+            machine or of user code says nothing about the variant) or `no cost` (lost before an
+            epoch was timed, where cost is training time).
+    """
+
+    family: str
+    members: tuple[Member, ...]
+    left_out: dict[str, int]
+
+    @property
+    def num_lost(self) -> int:
+        """Members that count as worse than any that was trained to its end."""
+        return sum(member.is_lost for member in self.members)
+
+
+def populations(trials: Sequence[TrialRecord], budget: Budget) -> dict[str, Population]:
+    """The random arm by family, for every family that has any trial; by family name.
+
+    Raises:
+        ValueError: `budget` is none of `BUDGETS`.
+    """
+    if budget not in BUDGETS:
+        raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}, but got {budget!r}")
+    families = sorted({trial.family for trial in trials if trial.arm != "confirm"})
+    return {
+        family: _population(family, [t for t in trials if t.family == family], budget)
+        for family in families
+    }
+
+
+def _population(family: str, trials: Iterable[TrialRecord], budget: Budget) -> Population:
+    members, left_out = [], Counter[str]()
+    for trial in sorted((t for t in trials if t.arm == "random"), key=lambda t: t.number):
+        accuracy, cost = _final_accuracy(trial), cost_of(trial, budget)
+        if accuracy is None:
+            left_out["failed" if trial.outcome == "failed" else "unfinished"] += 1
+        elif cost is None:
+            left_out["no cost"] += 1
+        else:
+            members.append(Member(trial.number, family, accuracy, cost, device_seconds(trial)))
+    return Population(family, tuple(members), dict(left_out))
+
+
+def _final_accuracy(trial: TrialRecord) -> float | None:
+    """What the trial ended with; None if that is not known (a stop hides it, too)."""
+    if trial.outcome in LOST:
+        return -math.inf
+    return trial.val_accuracy if trial.outcome == "completed" else None
+
+
+def device_seconds(trial: TrialRecord) -> float:
+    """Seconds of training and validation that its recorded epochs took, as workers timed them."""
+    return sum(
+        float(epoch.result.get("train_seconds") or 0.0)
+        + float(epoch.result.get("val_seconds") or 0.0)
+        for epoch in trial.epochs
+    )
+
+
+def cost_of(trial: TrialRecord, budget: Budget) -> float | None:
+    """Parameters, MACs, or the seconds that all epochs take at the pace of those recorded.
+
+    None where there is nothing to divide by: no epoch was timed, or a count is 0.
+    """
+    if budget == "seconds":
+        seconds = device_seconds(trial)
+        cost = seconds / max(len(trial.epochs), 1) * int(trial.config["max_epochs"])
+    else:
+        cost = float(trial.complexity[budget])
+    return cost if cost > 0 else None
