@@ -119,11 +119,11 @@ def edf_of(
     below = error[:, None] <= errors[None, :]  # (n, errors)
     counts = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), num_resamples)
     drawn = counts * own  # (resamples, n)
-    resampled = (drawn @ below) / drawn.sum(axis=1, keepdims=True)
+    resampled = np.minimum((drawn @ below) / drawn.sum(axis=1, keepdims=True), 1.0)
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Edf(
         errors=tuple(errors.tolist()),
-        share=tuple((own @ below / own.sum()).tolist()),
+        share=tuple(np.minimum(own @ below / own.sum(), 1.0).tolist()),
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
         level=level,

@@ -58,16 +58,17 @@ def shown_probability(probability: float) -> str:
 
 
 def _shares(outcome: Contest, family: str) -> str:
-    """How often a random member beats one of each other family that costs the same."""
-    told = []
-    for pair in outcome.pairs:
-        if family not in (pair.first, pair.second):
-            continue
-        own = pair if pair.first == family else pair.reversed()
-        told.append(f"{own.second} in {shown_share(own.share)}")
+    """How often a random member beats one of the closest rival's that costs the same."""
+    rivals = [
+        pair if pair.first == family else pair.reversed()
+        for pair in outcome.pairs
+        if family in (pair.first, pair.second)
+    ]
+    closest = min(rivals, key=lambda pair: (pair.share is not None, pair.probability))
+    rival = closest.second if len(rivals) == 1 else f"{closest.second} (its closest rival)"
     return (
-        f"a random {family} beats a random {' and a random '.join(told)} within a factor of "
-        f"{CALIPER:g} of its cost"
+        f"a random {family} beats a random {rival} within a factor of {CALIPER:g} of its cost in "
+        f"{shown_share(closest.share)}"
     )
 
 
