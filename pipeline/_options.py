@@ -25,6 +25,16 @@ def folder(text: str | Path) -> Path:
 RunsDir = Annotated[
     Path, typer.Option(parser=folder, metavar="FOLDER", help="Folder of all searches.")
 ]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, digits_attributes (several labels an image), fashion_mnist, cifar10, "
+        "cifar100 or svhn; or your own: FILE.py:NAME or PACKAGE.MODULE:NAME names a data set of "
+        "(image, label) pairs, a tuple of two (train, test), or a function that returns either. "
+        "That is code of yours: it is run here at each start, to read and check every sample, "
+        "and never on a worker.",
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -14,10 +14,11 @@ import typer
 from archsearch.errors import UsageError
 from archsearch.spaces.recipe import Recipe
 from pipeline._main import new_app, run
-from pipeline._options import DataDir, RunsDir
+from pipeline._options import Data, DataDir, RunsDir
 from pipeline._options import folder as folder_path
 
 if TYPE_CHECKING:
+    from archsearch.data import PreparedData
     from archsearch.spaces.trial import TrialConfig
     from archsearch.training.result import EpochResult
     from archsearch.training.single_folder import TrainedNetwork
@@ -40,13 +41,7 @@ def train(
     name: Annotated[
         str, typer.Argument(help="A published name, such as WRN-28-10 or ResNeXt-29-8x64d.")
     ],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="digits, digits_attributes (several labels an image), fashion_mnist, cifar10, "
-            "cifar100 or svhn."
-        ),
-    ] = "digits",
+    data: Data = "digits",
     data_dir: DataDir = None,
     train_size: Annotated[
         int | None, typer.Option(min=1, help="Train on so many images, not on all.")
@@ -89,9 +84,9 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line an epoch.")] = False,
 ) -> None:
     """Train one published network, or continue its training."""
-    from archsearch.data import DataSpec, prepare
+    from archsearch.data import DataSpec
     from archsearch.record.paths import RunsFolder
-    from archsearch.training.single import checked_config, train_in
+    from archsearch.training.single import prepared_training, train_in
 
     recipe = _recipe(
         batch_size=batch_size,
@@ -101,10 +96,16 @@ def train(
         augmentation=augmentation,
     )
     spec = DataSpec(name=data, train_size=train_size, image_size=image_size)
-    config = checked_config(name, spec, epochs=epochs, recipe=recipe, seed=seed)
-    cache = RunsFolder(runs_dir).data_cache
-    prepared = prepare(spec, cache_dir=cache, data_dir=data_dir)
-    folder = out or runs_dir / "single" / _folder_name(config, data, prepared.digest, train_size)
+    config, prepared = prepared_training(
+        name,
+        spec,
+        epochs=epochs,
+        recipe=recipe,
+        seed=seed,
+        cache_dir=RunsFolder(runs_dir).data_cache,
+        data_dir=data_dir,
+    )
+    folder = out or runs_dir / "single" / _folder_name(config, prepared)
     tell = _tell_json if as_json else _tell_line(epochs)
     try:
         trained = train_in(
@@ -131,11 +132,11 @@ def _recipe(**fields: Any) -> Recipe:
         ) from None
 
 
-def _folder_name(config: TrialConfig, data: str, digest: str, train_size: int | None) -> str:
+def _folder_name(config: TrialConfig, data: PreparedData) -> str:
     from archsearch.schema import digest_of
 
     name = re.sub(r"[^A-Za-z0-9._=-]+", "-", config.name).strip("-")
-    return f"{name}-{data}-{digest_of(config, digest, train_size)[:8]}"
+    return f"{name}-{data.name}-{digest_of(config, data.digest, data.train_size)[:8]}"
 
 
 def _tell_found(found: TrainedNetwork | None, skipped: tuple[str, ...]) -> None:

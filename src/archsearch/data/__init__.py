@@ -2,7 +2,10 @@
 
 from archsearch.data.augmentation import augment as augment
 from archsearch.data.augmentation import normalise as normalise
+from archsearch.data.own import data_name as data_name
+from archsearch.data.own import is_own as is_own
 from archsearch.data.preparation import prepare as prepare
+from archsearch.data.preparation import prepared_here as prepared_here
 from archsearch.data.resident import ResidentData as ResidentData
 from archsearch.data.resident import Split as Split
 from archsearch.data.resident import load_resident as load_resident

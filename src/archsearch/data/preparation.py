@@ -25,10 +25,11 @@ from archsearch.data.locate import (
     find_or_download,
     fingerprint,
 )
+from archsearch.data.own import data_name, is_own, read_own
 from archsearch.data.raw import LabelledImages, RawData, check_raw
 from archsearch.data.resize import resize_images
 from archsearch.data.sources import DataSet, data_set_named
-from archsearch.data.spec import DataSpec, PreparedData
+from archsearch.data.spec import MAX_IMAGE_SIZE, DataSpec, PreparedData
 from archsearch.data.split import split_of
 from archsearch.errors import UnfitError, UsageError
 
@@ -43,7 +44,8 @@ def prepare(
     The first process to ask makes it (under a lock, and it appears whole or not at all); the
     others wait and use it. Every call verifies its checksums; a damaged one is made again.
     Data from `data_dir` gets a file of its own, named by its contents, so that it is never mixed
-    up with the published data or with another folder's.
+    up with the published data or with another folder's. So does data of the user's own, which is
+    read at every call: only then is it known what it holds now.
 
     Args:
         spec: Which data.
@@ -54,9 +56,11 @@ def prepare(
         download: Whether files that are nowhere may be downloaded.
 
     Raises:
-        UsageError: If `train_size` is more than there is.
+        UsageError: If `train_size` is more than there is, or data of one's own is not there.
         UnfitError: If the source is missing or damaged, or `cache_dir` cannot be written.
     """
+    if is_own(spec.name):
+        return _prepare_own(spec, cache_dir, data_dir)
     data_set = data_set_named(spec.name)
     image_size = spec.image_size or data_set.shape[1]
     stem, downloads = f"{spec.name}-{image_size}", cache_dir.absolute() / "downloads"
@@ -72,7 +76,37 @@ def prepare(
             header = _undamaged(path, logging.WARNING)
             if header is None:
                 files = named or find_or_download(data_set, downloads, may_download=download)
-                header = _make(path, data_set, image_size, files)
+                raw = _read(data_set, files)
+                header = _make(path, data_set, image_size, raw)
+    return _describe(header, spec, path)
+
+
+def prepared_here(recorded: PreparedData, cache_dir: Path) -> PreparedData | None:
+    """Data that was prepared in a folder which has moved since, or None if it is not there."""
+    path = cache_dir.absolute() / Path(recorded.path).name
+    header = _undamaged(path, logging.WARNING)
+    if header is None or header.digest != recorded.digest:
+        return None
+    return recorded.model_copy(update={"path": str(path)})
+
+
+def _prepare_own(spec: DataSpec, cache_dir: Path, data_dir: Path | None) -> PreparedData:
+    """Read and check the user's data, then make its Arrow file unless it is there."""
+    if data_dir is not None:
+        raise UsageError(
+            f"--data-dir holds the files of a data set that is known by name; `{spec.name}` finds "
+            "its own: leave --data-dir out"
+        )
+    own = read_own(spec.name)
+    image_size = spec.image_size or min(own.described.shape[1], MAX_IMAGE_SIZE)
+    stem = f"{data_name(spec.name)}-{image_size}-{own.fingerprint}"
+    path = cache_dir.absolute() / f"{stem}.arrow"
+    header = _undamaged(path, logging.DEBUG)
+    if header is None:
+        with made_once(path):
+            header = _undamaged(path, logging.WARNING)
+            if header is None:
+                header = _make(path, own.described, image_size, own.raw)
     return _describe(header, spec, path)
 
 
@@ -89,7 +123,7 @@ def _undamaged(path: Path, level: int) -> DataHeader | None:
         raise UnfitError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _make(path: Path, data_set: DataSet, image_size: int, files: SourceFiles) -> DataHeader:
+def _read(data_set: DataSet, files: SourceFiles) -> RawData:
     try:
         raw = data_set.read(files.paths)
         num_classes = len(data_set.class_names)
@@ -97,6 +131,10 @@ def _make(path: Path, data_set: DataSet, image_size: int, files: SourceFiles) ->
         check_raw(raw, name=data_set.name, shape=data_set.shape, num_labels=num_labels)
     except UnfitError as error:
         raise UnfitError(f"{error}; {files.remedy}") from error
+    return raw
+
+
+def _make(path: Path, data_set: DataSet, image_size: int, raw: RawData) -> DataHeader:
     _require_room(raw, image_size, path.parent)
     try:
         splits = _split_arrays(raw, image_size, name=data_set.name)
@@ -190,7 +228,7 @@ def _describe(header: DataHeader, spec: DataSpec, path: Path) -> PreparedData:
             f"train_size={spec.train_size}; leave it out to train on all of them"
         )
     return PreparedData(
-        name=spec.name,
+        name=header.name,
         path=str(path),
         num_classes=len(header.class_names),
         in_channels=header.shape[0],

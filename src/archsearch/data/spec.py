@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from archsearch.data.own import check_reference, is_own
 from archsearch.data.sources import data_set_named
 from archsearch.errors import UsageError
 from archsearch.schema import Frozen, InputSpec
@@ -21,7 +22,7 @@ class DataSpec(Frozen):
     """
 
     name: str
-    """One of `DATA_SETS`."""
+    """One of `DATA_SETS`, or data of one's own as `FILE.py:NAME` (see `read_own`)."""
     train_size: int | None = None
     """How many training images to keep; None keeps all. Validation and test stay whole."""
     image_size: int | None = None
@@ -31,7 +32,7 @@ class DataSpec(Frozen):
     def _refuse_what_cannot_be(self) -> Self:
         problems = []
         try:
-            data_set_named(self.name)
+            (check_reference if is_own(self.name) else data_set_named)(self.name)
         except UsageError as error:
             problems.append(str(error))
         if self.train_size is not None and self.train_size < 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archsearch.data import DataSpec, PreparedData, load_resident, prepare
+from archsearch.data import DataSpec, PreparedData, is_own, load_resident, prepare
 from archsearch.data.sources import data_set_named
 from archsearch.errors import ArchsearchError, UnfitError, UsageError
 from archsearch.schema import InputSpec
@@ -63,15 +63,46 @@ def train_published(
         DivergedError: Training diverged.
     """
     spec = DataSpec(name=data) if isinstance(data, str) else data
-    config = checked_config(name, spec, epochs=epochs, recipe=recipe or Recipe(), seed=seed)
-    prepared = prepare(spec, cache_dir=cache_dir, data_dir=data_dir)
+    config, prepared = prepared_training(
+        name,
+        spec,
+        epochs=epochs,
+        recipe=recipe or Recipe(),
+        seed=seed,
+        cache_dir=cache_dir,
+        data_dir=data_dir,
+    )
     return train_in(folder, config, prepared, **options)
+
+
+def prepared_training(
+    name: str,
+    data: DataSpec,
+    *,
+    epochs: int,
+    recipe: Recipe,
+    seed: int,
+    cache_dir: Path,
+    data_dir: Path | None,
+) -> tuple[TrialConfig, PreparedData]:
+    """The configuration of a training, and its data; wrong numbers are told before data is made.
+
+    Raises:
+        UsageError: The name is none, a number is out of range, or the images are too small.
+        UnfitError: The data cannot be used.
+    """
+    training: dict[str, Any] = {"epochs": epochs, "recipe": recipe, "seed": seed}
+    if is_own(data.name):  # what its images are is known when they are read
+        prepared = prepare(data, cache_dir=cache_dir, data_dir=data_dir)
+        return _checked_config(name, prepared.input_spec, **training), prepared
+    config = checked_config(name, data, **training)
+    return config, prepare(data, cache_dir=cache_dir, data_dir=data_dir)
 
 
 def checked_config(
     name: str, data: DataSpec, *, epochs: int, recipe: Recipe, seed: int
 ) -> TrialConfig:
-    """The configuration of a training, before any data is looked for.
+    """The configuration of a training on a data set known by name, before it is looked for.
 
     Raises:
         UsageError: The name is none, a number is out of range, or the images are too small.
@@ -83,6 +114,12 @@ def checked_config(
         image_size=data.image_size or side,
         num_classes=len(source.class_names),
     )
+    return _checked_config(name, input_spec, epochs=epochs, recipe=recipe, seed=seed)
+
+
+def _checked_config(
+    name: str, input_spec: InputSpec, *, epochs: int, recipe: Recipe, seed: int
+) -> TrialConfig:
     architecture = parse_name(name)
     architecture.check_input(input_spec)
     try:
