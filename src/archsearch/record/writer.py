@@ -97,13 +97,25 @@ class Writer:
         """See `lease.release`."""
         lease.release(self.database, self.search_id, self._token)
 
-    def start(self, settings: dict[str, Any], announcement: dict[str, Any]) -> None:
-        """A driver begins or continues; `settings` may differ from the last one's."""
+    def start(
+        self,
+        settings: dict[str, Any],
+        announcement: dict[str, Any],
+        *,
+        wider: dict[str, Any] | None = None,
+    ) -> None:
+        """A driver begins or continues; `settings` may differ from the last one's.
+
+        Args:
+            settings: What is asked for now.
+            announcement: What tracking is told.
+            wider: The `identity` and the `space` of a search whose space has become wider.
+        """
         with self._event() as connection:
             connection.execute(
                 t.searches.update()
                 .where(t.searches.c.id == self.search_id)
-                .values(settings=settings, finished=False, ending=None)
+                .values(settings=settings, finished=False, ending=None, **(wider or {}))
             )
             self._post(connection, "search_started", announcement)
 

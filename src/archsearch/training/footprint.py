@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from archsearch.models import FamilySpec, build_model
 from archsearch.models.network import is_frozen
 from archsearch.schema import Frozen, InputSpec
+from archsearch.training.memory import half_of, needs_pairs
 from archsearch.training.precision import Precision
 
 MIB = 2**20
@@ -99,6 +100,21 @@ def training_memory(
         activations=activations,
         peak=weights + trained + average + _num_bytes([images]) + peak,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def smallest_micro_batch_of(spec: FamilySpec, input_spec: InputSpec, batch_size: int) -> int:
+    """The parts that a batch is cut into when memory runs out, in the end; cached.
+
+    Raises:
+        ArchitectureError: the images are too small for the network.
+    """
+    with torch.device("meta"):
+        pairs = needs_pairs(build_model(spec, input_spec))
+    micro_batch = batch_size
+    while (half := half_of(micro_batch, batch_size, needs_pairs=pairs)) is not None:
+        micro_batch = half
+    return micro_batch
 
 
 def _step(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from archsearch.errors import UnfitError
+from archsearch.models.network import is_frozen
 
 _TOLD_AS_RUNTIME_ERRORS = (
     "DefaultCPUAllocator: can't allocate memory",
@@ -29,6 +32,38 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         text in str(error) for text in _TOLD_AS_RUNTIME_ERRORS
     )
+
+
+def half_of(micro_batch: int, batch_size: int, *, needs_pairs: bool) -> int | None:
+    """The next smaller micro-batch that a batch can be cut into, or None.
+
+    Args:
+        micro_batch: Most images that went through the network at once.
+        batch_size: Images of one optimizer step.
+        needs_pairs: Whether the network cannot learn from single images, see `needs_pairs`.
+    """
+    half = -(-micro_batch // 2)
+    return half if half < micro_batch and can_be_cut(half, batch_size, needs_pairs) else None
+
+
+def can_be_cut(micro_batch: int, batch_size: int, needs_pairs: bool) -> bool:
+    """Would every part of a batch have enough images?"""
+    num_parts = -(-batch_size // micro_batch)
+    return num_parts == 1 or not needs_pairs or batch_size // num_parts >= 2
+
+
+def needs_pairs(network: nn.Module) -> bool:
+    """Whether BatchNorm would have to normalise single images by themselves.
+
+    That takes away what tells an image from others: accuracy was seen to stay at chance, while
+    pairs of images trained.
+    """
+    return any(learns_statistics(module) for module in network.modules())
+
+
+def learns_statistics(module: nn.Module) -> bool:
+    """Whether a layer normalises by its batch; a frozen one does so by what it knows."""
+    return isinstance(module, _BatchNorm) and module.momentum is not None and not is_frozen(module)
 
 
 def release_memory(device: torch.device) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from archsearch.models.network import is_frozen
 from archsearch.spaces.recipe import Recipe
 from archsearch.training.averaging import WeightAverage
 from archsearch.training.memory import (
     OutOfMemoryDuringTrainingError,
+    can_be_cut,
+    half_of,
     is_out_of_memory,
+    learns_statistics,
     release_memory,
 )
 from archsearch.training.objective import is_right, loss_of
@@ -55,17 +56,15 @@ class Stepper:
         self._device = next(model.parameters()).device
         self._bfloat16 = precision == "bfloat16"
         self._batch_size = batch_size
-        self._norms = [
-            (module, module.momentum)
+        self._norms: list[tuple[Any, float]] = [
+            (module, module.momentum)  # type: ignore[misc]
             for module in model.modules()
-            if isinstance(module, _BatchNorm)
-            and module.momentum is not None
-            and not is_frozen(module)  # it normalises by what it knows, even single images
+            if learns_statistics(module)
         ]
         self._optimizer = FusedSgd(model, recipe)
         self._num_parts = 1
         self._micro_batch = min(micro_batch or batch_size, batch_size)
-        if not self._can_be_cut(self._micro_batch):
+        if not can_be_cut(self._micro_batch, batch_size, bool(self._norms)):
             raise ValueError(
                 "BatchNorm cannot learn from single images, but got "
                 f"(micro_batch={micro_batch}, batch_size={batch_size})"
@@ -136,15 +135,6 @@ class Stepper:
             rights.append(is_right(logits.detach(), part_labels).sum())
         return sum(losses[1:], losses[0]), sum(rights[1:], rights[0])
 
-    def _can_be_cut(self, micro_batch: int) -> bool:
-        """Would every part of a batch have enough images?
-
-        A batch-normalised image alone is normalised by itself, which takes away what tells it
-        from others: accuracy was seen to stay at chance, while pairs of images trained.
-        """
-        num_parts = -(-self._batch_size // micro_batch)
-        return num_parts == 1 or not self._norms or self._batch_size // num_parts >= 2
-
     def _halve_micro_batch(self) -> None:
         """Make room for another try.
 
@@ -153,8 +143,8 @@ class Stepper:
         """
         self._optimizer.forget_gradients()
         release_memory(self._device)
-        half = -(-self._micro_batch // 2)
-        if half == self._micro_batch or not self._can_be_cut(half):
+        half = half_of(self._micro_batch, self._batch_size, needs_pairs=bool(self._norms))
+        if half is None:
             raise OutOfMemoryDuringTrainingError(
                 f"out of memory at step {self.steps + 1}, even with micro-batches of "
                 f"{self._micro_batch} (of batches of {self._batch_size})"
