@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,26 @@ import numpy as np
 import pytest
 import torch
 
-from archsearch.data import DataSpec, PreparedData, load_resident, load_test, normalise, prepare
+from archsearch.data import DataSpec, PreparedData, load_test, normalise, prepare
 from archsearch.errors import (
     NoTrialSucceededError,
     PromotionRefusedError,
     UnfitError,
     UsageError,
 )
-from archsearch.models.resnet import ResNetSpec
 from archsearch.record.paths import RunsFolder
-from archsearch.record.trial import EpochRecord, TrialRecord
-from archsearch.record.writer import Ending
-from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
 from archsearch.tracking import candidate as candidate_module
 from archsearch.tracking.candidate import find_candidate, read_test_split
 from archsearch.tracking.client import open_client
-from archsearch.tracking.registry import Registered, check_names, open_registry
+from archsearch.tracking.registry import check_names
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,
     checkpoint_name,
     write_checkpoint,
 )
-from archsearch.training.loop import Training
-from tests.tracking_support import Recorded, call, new_record
+from tests.promotion_support import Trained, promote, trained_search
+from tests.tracking_support import call, new_record
 
 pytestmark = pytest.mark.filterwarnings("default", "ignore:The ``noload`` loader")
 
@@ -47,82 +41,17 @@ def data(data_cache: Path) -> PreparedData:
     return prepare(DataSpec(name="digits"), cache_dir=data_cache)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A search with two completed trials; trial 1 is the better one by its record."""
-
-    record: Recorded
-    runs: RunsFolder
-    training: Training
-
-
-def add_trained(record: Recorded, data: PreparedData, number: int, accuracy: float) -> Training:
-    """One epoch of a real training, recorded as a completed trial."""
-    config = TrialConfig(
-        architecture=ResNetSpec(depth=8),
-        recipe=Recipe(batch_size=64),
-        input=data.input_spec,
-        max_epochs=1,
-        seed=number,
-    )
-    training = Training(config, data, load_resident(data))
-    (result,) = training.epochs()
-    record.writer.add_trial(
-        TrialRecord(
-            number=number,
-            family="resnet",
-            name=config.name,
-            arm="sampler",
-            params={"resnet/depth": 8},
-            config=config.model_dump(mode="json"),
-            config_digest=config.digest,
-            complexity={"params": 1, "macs": 1},
-            outcome=None,
-            reason=None,
-            rung_epochs=None,
-            shadow_rung_epochs=None,
-            created_ms=0,
-            finished_ms=None,
-        )
-    )
-    path = record.paths.trial(number).checkpoints / checkpoint_name(1, 1)
-    header = CheckpointHeader(
-        epoch=1, attempt=1, config_digest=config.seeded_digest, history=(result,)
-    )
-    checksum = write_checkpoint(path, header, training.state_bytes()).payload_sha256
-    values = result.model_dump(mode="json")
-    epoch = EpochRecord(1, 1, accuracy, values, path.name, checksum, created_ms=1)
-    record.writer.add_epoch(number, epoch, ending=Ending("completed", "all epochs"))
-    return training
-
-
 @pytest.fixture
 def trained(tmp_path: Path, data: PreparedData) -> Iterator[Trained]:
-    runs = tmp_path / "runs"
-    record = new_record(runs)
-    settings = {"data": data.model_dump(mode="json"), "data_dir": None}
-    record.start(settings=settings)
-    add_trained(record, data, 0, accuracy=0.1)
-    training = add_trained(record, data, 1, accuracy=0.2)
-    yield Trained(record, RunsFolder(runs), training)
-    record.database.close()
-
-
-def promote(trained: Trained, store: TrackingStore, model: str) -> Registered:
-    """What `pipeline.promote` does, without its printing."""
-    record = trained.record
-    candidate = find_candidate(record.database, record.refreshed(), trained.runs)
-    lock = trained.runs.root / "lock"
-    with open_registry(record.database, record.search, store, lock) as registry:
-        network = candidate.model()
-        reading = read_test_split(record.database, candidate, network)
-        return registry.register(candidate, network, reading, model=model, alias="champion")
+    with trained_search(tmp_path / "runs", data) as search:
+        yield search
 
 
 def test_the_champion_is_the_best_trial_and_predicts_as_it_did(
     trained: Trained, store: TrackingStore, data: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered = promote(trained, store, "digits-a")
+    assert registered.is_promoted
     assert registered.version == "1"
     assert registered.previous is None
 
@@ -206,17 +135,6 @@ def test_the_same_model_again_is_refused(trained: Trained, store: TrackingStore)
         promote(trained, store, "digits-c")
 
 
-def test_a_model_measured_on_other_data_is_not_replaced(
-    trained: Trained, store: TrackingStore
-) -> None:
-    client = open_client(store)
-    client.create_registered_model("digits-d")
-    client.create_model_version("digits-d", "s3://nowhere/m", tags={"data_digest": "other"})
-    client.set_registered_model_alias("digits-d", "champion", "1")
-    with pytest.raises(PromotionRefusedError, match="other data"):
-        promote(trained, store, "digits-d")
-
-
 class KilledError(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
@@ -288,6 +206,15 @@ def test_without_a_completed_trial_there_is_nothing_to_promote(tmp_path: Path) -
     with pytest.raises(NoTrialSucceededError, match="1 diverged"):
         find_candidate(record.database, record.refreshed(), RunsFolder(tmp_path))
     record.database.close()
+
+
+def test_a_trial_that_was_not_trained_to_the_end_is_no_candidate(trained: Trained) -> None:
+    record = trained.record
+    record.add_trial(2)
+    record.add_epochs(2, 1, 1)
+    record.end_trial(2, "stopped", 1)
+    with pytest.raises(PromotionRefusedError, match=r"not trained to the end \(stopped\)"):
+        find_candidate(record.database, record.refreshed(), trained.runs, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ class TestReading:
     Attributes:
         predictions: (N,) of int32, the predicted class of each image, in the split's order.
         accuracy: Share of right ones, in 0..1.
+        forced: Whether it was read although there was a reading of that subject.
     """
 
     __test__ = False  # for pytest: the name is the domain's
@@ -42,6 +44,7 @@ class TestReading:
     predictions: npt.NDArray[np.int32]
     accuracy: float
     created_ms: int
+    forced: bool = False
 
 
 def find_reading(database: Database, search_id: int, subject: Subject) -> TestReading | None:
@@ -51,37 +54,75 @@ def find_reading(database: Database, search_id: int, subject: Subject) -> TestRe
     return _reading(subject, row) if row else None
 
 
+def read_readings(database: Database, search_id: int) -> list[TestReading]:
+    """Every reading of the test split that a search has made, in order, forced ones included."""
+    columns = t.test_readings.c
+    query = sa.select(t.test_readings).where(columns.search_id == search_id).order_by(columns.id)
+    with database.read() as connection:
+        return [
+            _reading(Subject(row.number, row.checksum, row.data_digest), row)
+            for row in connection.execute(query)
+        ]
+
+
 def keep_reading(
     database: Database,
     search_id: int,
     subject: Subject,
     predictions: npt.NDArray[np.integer],
     accuracy: float,
+    *,
+    force: bool = False,
 ) -> TestReading:
-    """Store a reading; if another process was faster, its reading counts and is returned."""
+    """Store a reading; if another process was faster, its reading counts and is returned.
+
+    Args:
+        database: The record.
+        search_id: Whose model.
+        subject: Whose answers, on what.
+        predictions: (N,), see `TestReading`.
+        accuracy: See there.
+        force: Store it beside an earlier one, marked as forced, and return it.
+    """
     with database.write() as connection:
         row = connection.execute(_query(search_id, subject)).first()
+        if force and row is not None:
+            _add(connection, search_id, subject, predictions, accuracy, forced=True)
+            return TestReading(subject, predictions.astype(np.int32), accuracy, now_ms(), True)
         if row is None:
-            connection.execute(
-                t.test_readings.insert().values(
-                    search_id=search_id,
-                    number=subject.number,
-                    checksum=subject.checksum,
-                    data_digest=subject.data_digest,
-                    accuracy=accuracy,
-                    predictions=predictions.astype("<i4").tobytes(),
-                    created_ms=now_ms(),
-                )
-            )
+            _add(connection, search_id, subject, predictions, accuracy, forced=False)
             row = connection.execute(_query(search_id, subject)).first()
     assert row is not None
     return _reading(subject, row)
 
 
-def _query(search_id: int, subject: Subject) -> sa.Select[tuple[bytes, float, int]]:
+def _add(
+    connection: sa.Connection,
+    search_id: int,
+    subject: Subject,
+    predictions: npt.NDArray[np.integer],
+    accuracy: float,
+    *,
+    forced: bool,
+) -> None:
+    connection.execute(
+        t.test_readings.insert().values(
+            search_id=search_id,
+            number=subject.number,
+            checksum=subject.checksum,
+            data_digest=subject.data_digest,
+            accuracy=accuracy,
+            predictions=predictions.astype("<i4").tobytes(),
+            forced=forced,
+            created_ms=now_ms(),
+        )
+    )
+
+
+def _query(search_id: int, subject: Subject) -> sa.Select[tuple[bytes, float, int, bool]]:
     columns = t.test_readings.c
     return (
-        sa.select(columns.predictions, columns.accuracy, columns.created_ms)
+        sa.select(columns.predictions, columns.accuracy, columns.created_ms, columns.forced)
         .where(
             columns.search_id == search_id,
             columns.number == subject.number,
@@ -93,6 +134,6 @@ def _query(search_id: int, subject: Subject) -> sa.Select[tuple[bytes, float, in
     )
 
 
-def _reading(subject: Subject, row: sa.Row[tuple[bytes, float, int]]) -> TestReading:
+def _reading(subject: Subject, row: sa.Row[Any]) -> TestReading:
     predictions = np.frombuffer(row.predictions, dtype="<i4").astype(np.int32)
-    return TestReading(subject, predictions, row.accuracy, row.created_ms)
+    return TestReading(subject, predictions, row.accuracy, row.created_ms, row.forced)

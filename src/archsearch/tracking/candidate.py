@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archsearch.data import DataSpec, PreparedData, load_test, prepare
-from archsearch.errors import UnfitError
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from archsearch.data import DATA_SETS, DataSpec, PreparedData, load_test, prepare, prepared_here
+from archsearch.errors import PromotionRefusedError, UnfitError
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
+from archsearch.record.reader import read_trials
 from archsearch.record.readings import Subject, TestReading, find_reading, keep_reading
 from archsearch.record.trained import trained_trial
 from archsearch.record.trial import SearchRow, TrialRecord
@@ -52,21 +57,51 @@ class Candidate:
         return load_averaged_model(self.config, self.checkpoint.payload())
 
 
-def find_candidate(database: Database, search: SearchRow, runs: RunsFolder) -> Candidate:
-    """The best completed trial of a search, by validation accuracy at full fidelity.
+def find_candidate(
+    database: Database, search: SearchRow, runs: RunsFolder, number: int | None = None
+) -> Candidate:
+    """A completed trial of a search, with its checkpoint verified against the record.
+
+    Args:
+        database: The record.
+        search: Whose trial.
+        runs: Where its files are.
+        number: Which trial; by default the best one by validation accuracy.
 
     Raises:
+        UsageError: There is no such trial.
         NoTrialSucceededError: No trial completed.
+        PromotionRefusedError: The trial was not trained to the end.
         UnfitError: Its checkpoint or its data is not here, or is not what the record says.
     """
-    found = trained_trial(database, search, runs.search(search.name))
+    if number is not None:
+        _require_completed(search, read_trials(database, search.id), number)
+    found = trained_trial(database, search, runs.search(search.name), number)
     return Candidate(search, found.trial, found.config, found.checkpoint, _data(search, runs))
 
 
-def read_test_split(database: Database, candidate: Candidate, model: nn.Module) -> TestReading:
-    """The candidate's answers on the test split: read once, afterwards taken from the record."""
+def _require_completed(search: SearchRow, trials: list[TrialRecord], number: int) -> None:
+    for trial in trials:
+        if trial.number == number and trial.outcome != "completed":
+            raise PromotionRefusedError(
+                f"trial {number} ({trial.name}) of {search.name!r} was not trained to the end "
+                f"({trial.outcome or 'unfinished'}): only completed trials have a model to promote"
+            )
+
+
+def read_test_split(
+    database: Database, candidate: Candidate, model: nn.Module, *, force: bool = False
+) -> TestReading:
+    """The candidate's answers on the test split: read once, afterwards taken from the record.
+
+    Args:
+        database: The record, which keeps them.
+        candidate: Whose answers.
+        model: Its network, on any device.
+        force: Read again; a second reading is recorded beside the first, as forced.
+    """
     known = find_reading(database, candidate.search.id, candidate.subject)
-    if known is not None:
+    if known is not None and not force:
         return known
     from archsearch.training.objective import answers_of, is_right
     from archsearch.training.predict import predict
@@ -76,8 +111,21 @@ def read_test_split(database: Database, candidate: Candidate, model: nn.Module) 
     answers = answers_of(logits, multi_label=data.multi_label)
     accuracy = float(is_right(logits, split.labels).double().mean())
     return keep_reading(
-        database, candidate.search.id, candidate.subject, answers.numpy(), accuracy
+        database, candidate.search.id, candidate.subject, answers.numpy(), accuracy, force=force
     )
+
+
+def right_answers(data: PreparedData) -> npt.NDArray[np.int64]:
+    """(N,), what a reading's predictions should be: a class, or a mask with a bit for each class.
+
+    Raises:
+        UnfitError: The data is not on this machine.
+    """
+    labels = load_test(data).labels
+    if data.multi_label:
+        labels = (labels.long() << torch.arange(labels.shape[1])).sum(1)
+    answers: npt.NDArray[np.int64] = labels.numpy().astype(np.int64)
+    return answers
 
 
 def _data(search: SearchRow, runs: RunsFolder) -> PreparedData:
@@ -85,6 +133,8 @@ def _data(search: SearchRow, runs: RunsFolder) -> PreparedData:
     recorded = PreparedData.model_validate(search.settings["data"])
     if Path(recorded.path).is_file():
         return recorded
+    if recorded.name not in DATA_SETS:
+        return _own_data(recorded, runs)
     data_dir = search.settings.get("data_dir")
     spec = DataSpec(
         name=recorded.name, train_size=recorded.train_size, image_size=recorded.image_size
@@ -98,3 +148,15 @@ def _data(search: SearchRow, runs: RunsFolder) -> PreparedData:
             f"{made.digest[:12]}, recorded is {recorded.digest[:12]})"
         )
     return made
+
+
+def _own_data(recorded: PreparedData, runs: RunsFolder) -> PreparedData:
+    """Data that only its user's code can make, which nothing but a search runs."""
+    found = prepared_here(recorded, runs.data_cache)
+    if found is None:
+        raise UnfitError(
+            f"the data {recorded.name!r} of this search is not on this machine: copy "
+            f"{Path(recorded.path).name} to {runs.data_cache}, or run the search's command again, "
+            "which makes it"
+        )
+    return found

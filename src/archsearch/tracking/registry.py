@@ -1,62 +1,36 @@
-"""MLflow's model registry: a candidate becomes a version, and the version gets an alias.
+"""MLflow's model registry: versions, the aliases that name them, and moving an alias safely.
 
-Every step looks its unique tag up first, so a promotion that was killed anywhere is completed
-by calling it again.
+MLflow has no compare-and-swap. Promotions of one model from one machine wait for each other on a
+lock; across machines an alias is read before and after it is set, and a race that was seen is
+told. One that falls between two calls of another machine is not seen: best effort.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from archsearch.data import load_resident
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
-from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
-from archsearch.record.readings import TestReading
-from archsearch.record.trial import SearchRow
 from archsearch.tracking import wording
-from archsearch.tracking.candidate import Candidate
 from archsearch.tracking.client import is_missing, open_client, sentence
-from archsearch.tracking.lineage import description, lineage
-from archsearch.tracking.runs import KnownRuns, UnknownRunError
-from archsearch.tracking.sender import BusyError, deliver
 from archsearch.tracking.store import TrackingStore
-from archsearch.training.standalone import INPUT
+from archsearch.training.calibration import user_cache_dir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
-    from torch import nn
 
+CHALLENGER = "challenger"
+"""The alias of the version that is being examined, and of one that did not pass."""
 
-@dataclass(frozen=True)
-class Registered:
-    """A version in the registry.
-
-    Attributes:
-        previous: The version that had the alias before, if any.
-        difference: Largest difference between its logits and the trial's.
-    """
-
-    model: str
-    version: str
-    alias: str
-    previous: str | None
-    difference: float
-
-    @property
-    def uri(self) -> str:
-        """What `mlflow.pyfunc.load_model` takes."""
-        return f"models:/{self.model}@{self.alias}"
+VALIDATION_STATUS = "validation_status"
 
 
 def check_names(model: str, alias: str) -> None:
@@ -75,167 +49,222 @@ def check_names(model: str, alias: str) -> None:
             f"--alias {alias!r}: an alias has letters, digits, `_` and `-`, and is neither "
             "`latest` nor like `v1`"
         )
+    if alias == CHALLENGER:
+        raise UsageError(
+            f"--alias {alias!r}: every version has this alias while it is examined; choose the "
+            "one that it is to have afterwards, such as champion"
+        )
 
 
 @contextlib.contextmanager
-def open_registry(
-    database: Database, search: SearchRow, store: TrackingStore, lock: Path
-) -> Iterator[Registry]:
-    """The registry of one store, for one search's models, for the time of the block.
-
-    What tracking has missed is delivered first: a model hangs under its trial's run.
-
-    Args:
-        database: The record.
-        search: Whose models.
-        store: Where the registry is.
-        lock: A file that promotions wait for each other on.
+def open_registry(store: TrackingStore, model: str) -> Iterator[Registry]:
+    """The registry of one store, for one model, for the time of the block.
 
     Raises:
-        UnfitError: The server fails, in here or in the block.
+        UnfitError: The server fails, in here or in the block; or the lock cannot be taken.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(lock):
-        client = open_client(store)
-        from mlflow.exceptions import MlflowException
+    client = open_client(store)
+    from mlflow.exceptions import MlflowException
 
-        runs = KnownRuns(client, store, Outbox(database, search.id))
+    with _lock(store, model):
         try:
-            is_known = runs.verify()
-            # A driver that delivers now has told of the trial, or soon will.
-            with contextlib.suppress(BusyError):
-                deliver(database, search.id, store, rebuild=not is_known)
-            if not runs.verify():
-                raise UnknownRunError("the search's own run is not there")
-            yield Registry(client, runs, store)
+            yield Registry(client, store)
         except MlflowException as error:
             raise UnfitError(
                 f"the model registry at {store.label} fails ({sentence(error)}); call this again: "
                 "what was done is not done twice"
             ) from error
-        except UnknownRunError as error:
-            raise UnfitError(
-                f"tracking at {store.label} does not know this search ({error}): deliver it by "
-                f"`python -m pipeline.track {search.name} --rebuild`, then promote"
-            ) from error
+
+
+def _lock(store: TrackingStore, model: str) -> filelock.BaseFileLock:
+    """The lock on (registry, model) of this machine: whatever folder of runs is promoted from."""
+    digest = hashlib.sha256(f"{store.key} {model}".encode()).hexdigest()[:16]
+    if store.sqlite is not None:  # whoever reaches the store reaches this folder
+        digest = hashlib.sha256(model.encode()).hexdigest()[:16]
+        folder = store.sqlite.parent
+    else:
+        folder = user_cache_dir() / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnfitError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    return filelock.FileLock(folder / f".promote-{digest}.lock")
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """An alias that was moved back.
+
+    Attributes:
+        withdrawn: The version that had it.
+        restored: The version that has it again.
+    """
+
+    model: str
+    alias: str
+    withdrawn: str
+    restored: str
 
 
 class Registry:
-    """Registers models of one search; made by `open_registry`."""
+    """Versions and aliases of registered models; made by `open_registry`.
 
-    def __init__(self, client: MlflowClient, runs: KnownRuns, store: TrackingStore) -> None:
-        self._client = client
-        self._runs = runs
-        self._store = store
+    Args:
+        client: Of the store.
+        store: Where the client points.
+    """
+
+    def __init__(self, client: MlflowClient, store: TrackingStore) -> None:
+        self.client = client
+        self.store = store
 
     def holder(self, model: str, alias: str) -> ModelVersion | None:
         """The version that has an alias now, if any."""
+        number = self.aliases(model).get(alias)
+        return None if number is None else self.client.get_model_version(model, number)
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """Version by alias; empty for a model that is not there."""
         from mlflow.exceptions import MlflowException
 
         try:
-            version = self._client.get_registered_model(model).aliases.get(alias)
+            found = self.client.get_registered_model(model).aliases
         except MlflowException as error:
             if is_missing(error):
-                return None
+                return {}
             raise
-        return None if version is None else self._client.get_model_version(model, str(version))
+        return {alias: str(number) for alias, number in found.items()}
 
-    def refuse_repetition(self, candidate: Candidate, holder: ModelVersion | None) -> None:
-        """Refuse what has the alias already, and what was measured on other data.
+    def find(self, model: str, key: str) -> ModelVersion | None:
+        """The version that carries a unique tag, if any."""
+        for version in self.client.search_model_versions(f"name='{model}'"):
+            if version.tags.get(wording.UNIQUE_TAG) == key:
+                return version
+        return None
 
-        Raises:
-            PromotionRefusedError: It is so.
-        """
-        if holder is None:
-            return
-        name = f"{holder.name} version {holder.version}"
-        if holder.tags.get(wording.UNIQUE_TAG) == candidate.key:
-            raise PromotionRefusedError(
-                f"trial {candidate.trial.number} ({candidate.trial.name}) of "
-                f"{candidate.search.name!r} is {name} already, and has the alias; there is "
-                "nothing to change"
-            )
-        digest = holder.tags.get("data_digest")
-        if digest is not None and digest != candidate.data.digest:
-            raise PromotionRefusedError(
-                f"{name} was measured on other data ({holder.tags.get('data')}, digest "
-                f"{digest[:12]}) than the candidate ({candidate.data.name}, digest "
-                f"{candidate.data.digest[:12]}): they cannot be compared; choose another --model"
-            )
-
-    def register(
-        self,
-        candidate: Candidate,
-        network: nn.Module,
-        reading: TestReading,
-        *,
-        model: str,
-        alias: str,
-    ) -> Registered:
-        """Log the model, register it, check what the registry gives back, set the alias.
+    def version(self, model: str, name: str) -> ModelVersion:
+        """A version by its number or one of its aliases.
 
         Raises:
-            PromotionRefusedError: See `refuse_repetition`; or another promotion was faster.
-            UnfitError: The registered model does not predict what the trial's does.
-            UnknownRunError: The search's runs are not there.
+            UsageError: There is none.
         """
-        from archsearch.tracking.logged_model import link_version, log_model
-        from archsearch.tracking.package import check_parity
-
-        holder = self.holder(model, alias)
-        self.refuse_repetition(candidate, holder)
-        images = load_resident(candidate.data).val.images
-        logged = log_model(self._client, self._runs, candidate, network, images, reading)
-        version = self._version(model, candidate, logged, reading)
-        link_version(self._client, logged, version)
-        with tempfile.TemporaryDirectory() as folder:
-            fetched = self._download(version, folder)
-            difference = check_parity(fetched, network, candidate.data, images)
-        self._client.set_registered_model_alias(model, alias, version.version)
-        now = self._client.get_model_version_by_alias(model, alias)
-        if str(now.version) != str(version.version):
-            raise PromotionRefusedError(
-                f"another promotion of {model} was faster: {alias} is version {now.version} now, "
-                f"the candidate is registered as version {version.version}"
-            )
-        previous = None if holder is None else str(holder.version)
-        return Registered(model, str(version.version), alias, previous, difference)
-
-    def _version(
-        self, model: str, candidate: Candidate, logged: LoggedModel, reading: TestReading
-    ) -> ModelVersion:
-        """The candidate's version of a registered model: found or made."""
         from mlflow.exceptions import MlflowException
 
-        about = f"Classifies images of {candidate.data.name}. Input: {INPUT}."
+        aliases = self.aliases(model)
         try:
-            self._client.create_registered_model(model, description=about)
+            return self.client.get_model_version(model, aliases.get(name, name))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            if not is_missing(error) and error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-        for version in self._client.search_model_versions(f"name='{model}'"):
-            if version.tags.get(wording.UNIQUE_TAG) == candidate.key:
-                return version
-        return self._client.create_model_version(
-            model,
-            # Not `models:/ID`, which MLflow looks up in the store that its environment names.
-            logged.artifact_location,
-            run_id=logged.source_run_id,
-            tags=lineage(candidate, reading) | {"logged_model": logged.model_id},
-            description=description(candidate, reading),
-            model_id=logged.model_id,
+        told = ", ".join(f"{alias} (version {number})" for alias, number in aliases.items())
+        raise UsageError(
+            f"{self.store.label} has no version or alias {name!r} of a model {model!r}; its "
+            f"aliases: {told or 'none'}"
         )
 
-    def _download(self, version: ModelVersion, folder: str) -> Path:
-        """What the registry hands out for a version.
+    def give(self, version: ModelVersion, alias: str, *, before: str | None = None) -> None:
+        """Give a version an alias; see the module on races.
+
+        Args:
+            version: What gets it.
+            alias: Which.
+            before: The version that is expected to have it now; None if none.
+
+        Raises:
+            PromotionRefusedError: Another one has it, before or right after.
+        """
+        self._require(version, alias, before)
+        self.client.set_registered_model_alias(version.name, alias, str(version.version))
+        self._require(version, alias, str(version.version))
+
+    def _require(self, version: ModelVersion, alias: str, expected: str | None) -> None:
+        now = self.aliases(version.name).get(alias)
+        if now != expected:
+            raise PromotionRefusedError(
+                f"another promotion of {version.name} was faster: {alias} is "
+                f"{'no version' if now is None else f'version {now}'} now, not "
+                f"{'none' if expected is None else f'version {expected}'} as this one saw it; the "
+                f"candidate is version {version.version}. Call this again to compare with what is "
+                "there now"
+            )
+
+    def challenge(self, version: ModelVersion) -> None:
+        """Give a version the alias of what is being examined, whoever has it."""
+        self.client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
+
+    def withdraw(self, version: ModelVersion, alias: str) -> None:
+        """Take an alias from a version, if it has it."""
+        if self.aliases(version.name).get(alias) == str(version.version):
+            self.client.delete_registered_model_alias(version.name, alias)
+
+    def tag(self, version: ModelVersion, tags: dict[str, Any]) -> None:
+        """Set tags of a version; None takes one away."""
+        number = str(version.version)
+        known = self.client.get_model_version(version.name, number).tags
+        for name, value in wording.as_tags(tags).items():
+            self.client.set_model_version_tag(version.name, number, name, value)
+        for name in [name for name, value in tags.items() if value is None and name in known]:
+            self.client.delete_model_version_tag(version.name, number, name)
+
+    def fetch(self, version: ModelVersion, folder: Path, part: str = "") -> Path:
+        """What the registry hands out for a version, or a part of it.
 
         Asked of this store's client: MLflow looks `models:/` up where its environment points.
+
+        Args:
+            version: Which.
+            folder: Where it is put.
+            part: A path in the version's files; all of them by default.
         """
         import mlflow.artifacts
 
-        place = self._client.get_model_version_download_uri(version.name, str(version.version))
+        place = self.client.get_model_version_download_uri(version.name, str(version.version))
         return Path(
             mlflow.artifacts.download_artifacts(
-                place, dst_path=folder, tracking_uri=self._store.uri
+                f"{place.rstrip('/')}/{part}" if part else place,
+                dst_path=str(folder),
+                tracking_uri=self.store.uri,
             )
         )
+
+    def rollback(self, model: str, alias: str, when: str) -> RolledBack:
+        """Give an alias back to the version that had it before; both versions' tags tell it.
+
+        Args:
+            model: Which registered model.
+            alias: Which alias.
+            when: The date and time that the tags tell.
+
+        Raises:
+            PromotionRefusedError: There is no version before, or another promotion was faster.
+        """
+        holder = self.holder(model, alias)
+        if holder is None:
+            raise PromotionRefusedError(f"no version of {model!r} has the alias {alias!r}")
+        number = holder.tags.get(previous_tag(alias))
+        if number is None:
+            raise PromotionRefusedError(
+                f"{model} version {holder.version} is the first with the alias {alias!r}, or was "
+                f"not promoted by this command: its tag `{previous_tag(alias)}` names no version"
+            )
+        try:
+            before = self.version(model, number)
+        except UsageError as error:
+            raise PromotionRefusedError(
+                f"{model} version {number}, which had {alias!r} before version {holder.version}, "
+                "was deleted: promote another model"
+            ) from error
+        self.tag(holder, {rolled_back_tag(alias): f"{when}, to version {number}"})
+        self.tag(before, {f"restored.{alias}": f"{when}, from version {holder.version}"})
+        self.give(before, alias, before=str(holder.version))
+        return RolledBack(model, alias, str(holder.version), number)
+
+
+def previous_tag(alias: str) -> str:
+    """The tag of a version that names the version which had the alias before it."""
+    return f"previous_version.{alias}"
+
+
+def rolled_back_tag(alias: str) -> str:
+    """The tag of a version from which the alias was taken back."""
+    return f"rolled_back.{alias}"

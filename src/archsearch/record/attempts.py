@@ -1,0 +1,75 @@
+"""Attempts at trials: when each was issued, how it ended, and which worker made it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from archsearch.record import tables as t
+from archsearch.record.database import Database
+
+# What `search.worker` logs first: time, process, level, then the attempt and its machine.
+_BEGINS = re.compile(rb"^\S+ \S+ (\d+) INFO attempt (\d+) at \S+(?: on (\S+))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One attempt at a trial.
+
+    Attributes:
+        number: The trial.
+        attempt: From 1.
+        ended: `finished` where the trial got its outcome in it; else what ended it, or None while
+            it runs.
+        reason: Why it ended.
+        created_ms: When it was issued.
+    """
+
+    number: int
+    attempt: int
+    ended: str | None
+    reason: str | None
+    created_ms: int
+
+
+def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
+    """All attempts of a search, by trial and attempt."""
+    columns = t.attempts.c
+    query = (
+        sa.select(*(columns[f] for f in AttemptRecord.__dataclass_fields__))
+        .where(columns.search_id == search_id)
+        .order_by(columns.number, columns.attempt)
+    )
+    with database.read() as connection:
+        return [AttemptRecord(**row._mapping) for row in connection.execute(query)]
+
+
+def read_code_version(database: Database, search_id: int) -> dict[str, str]:
+    """The code that the newest driver ran: release, and commit where known; empty if unknown."""
+    query = (
+        sa.select(t.outbox.c.payload)
+        .where(t.outbox.c.search_id == search_id, t.outbox.c.kind == "search_started")
+        .order_by(t.outbox.c.id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        payload = connection.scalar(query) or {}
+    return {str(k): str(v) for k, v in (payload.get("tags") or {}).items()}
+
+
+def workers_in_log(log: Path) -> dict[int, str]:
+    """Which worker made which attempt, `host/process` or `process`, as a trial's log tells it.
+
+    Empty where the log is not here: it stays with the files of the search, not in the record.
+    """
+    try:
+        text = log.read_bytes()
+    except OSError:
+        return {}
+    return {
+        int(attempt): (f"{host.decode(errors='replace')}/" if host else "") + process.decode()
+        for process, attempt, host in _BEGINS.findall(text)
+    }

@@ -1,0 +1,347 @@
+"""Promotion with evidence: a search's model against the champion, and the alias that follows.
+
+The gate's statistics are in `analysis`, the registry's calls in `tracking`; here they meet.
+`promote` is what `pipeline.promote` calls, and what a notebook can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.analysis import gate
+from archsearch.analysis.gate import PairedCounts
+from archsearch.errors import PromotionRefusedError
+from archsearch.record.attempts import read_code_version
+from archsearch.record.database import Database
+from archsearch.record.paths import RunsFolder
+from archsearch.record.reader import read_trials
+from archsearch.record.readings import TestReading
+from archsearch.record.trial import SearchRow
+from archsearch.search.card import Card, Comparison, Examination, as_markdown, card_of
+from archsearch.search.gates import GateResult, Measured, judge, parse_gates
+from archsearch.search.provenance import code_version
+from archsearch.tracking.candidate import (
+    Candidate,
+    find_candidate,
+    read_test_split,
+    right_answers,
+)
+from archsearch.tracking.registration import (
+    Challenger,
+    about_candidate,
+    champion_answers,
+    delivered_runs,
+    keep_answers,
+    keep_card,
+    kept_card,
+    register,
+)
+from archsearch.tracking.registry import (
+    CHALLENGER,
+    VALIDATION_STATUS,
+    Registry,
+    RolledBack,
+    check_names,
+    open_registry,
+    previous_tag,
+    rolled_back_tag,
+)
+from archsearch.tracking.store import TrackingStore
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_SEED = 0
+"""Of the bootstrap: the same answers give the same interval."""
+
+
+@dataclass(frozen=True)
+class PromotionRequest:
+    """What a promotion is asked for.
+
+    Attributes:
+        model: The registered model's name; None for `archsearch-DATA`.
+        alias: What the version is to have.
+        gates: `NAME=LIMIT`, changes of the default gates.
+        trial: The candidate; None for the search's winner.
+        force: Promote whatever the gates say, and record it.
+    """
+
+    model: str | None = None
+    alias: str = "champion"
+    gates: Sequence[str] = ()
+    trial: int | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How a promotion ended.
+
+    Attributes:
+        found: What was found out about the candidate.
+        previous: The version that had the alias before, if any.
+        card: The evidence card, as it lies with the version.
+        card_place: Where the card is.
+    """
+
+    found: Examination
+    previous: str | None
+    card: Card
+    card_place: str
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the version has the alias now."""
+        return self.found.is_promoted
+
+    @property
+    def version(self) -> str:
+        """The candidate's, in the registry."""
+        return str(self.found.challenger.version.version)
+
+    @property
+    def gates(self) -> tuple[GateResult, ...]:
+        """How the candidate stood to each."""
+        return self.found.results
+
+    @property
+    def uri(self) -> str:
+        """What `mlflow.pyfunc.load_model` takes."""
+        alias = self.found.alias if self.is_promoted else CHALLENGER
+        return f"models:/{self.found.model}@{alias}"
+
+    def refusal(self) -> PromotionRefusedError:
+        """Why it was not promoted, with the numbers and what would change it."""
+        trial = self.found.candidate.trial
+        lines = [
+            f"  {each.name}: {each.told}"
+            + (f"\n    what would do: {each.remedy}" if each.remedy else "")
+            for each in self.found.failed
+        ]
+        return PromotionRefusedError(
+            f"{self.found.model} version {self.version} (trial {trial.number}, {trial.name}) is "
+            f"not promoted; it stays {CHALLENGER}, with {VALIDATION_STATUS}=failed:\n"
+            + "\n".join(lines)
+        )
+
+
+def promote(
+    database: Database,
+    search: SearchRow,
+    runs: RunsFolder,
+    store: TrackingStore,
+    request: PromotionRequest,
+) -> Promotion:
+    """Register a search's model, hold it against the gates, and give it the alias if it passes.
+
+    A candidate that fails is registered all the same, as `challenger` with the tag
+    `validation_status` = `failed`: its card says what was measured.
+
+    Args:
+        database: The record.
+        search: Whose model.
+        runs: Where its files are.
+        store: Where the registry is.
+        request: What is asked for.
+
+    Raises:
+        UsageError: A name or a gate cannot be.
+        NoTrialSucceededError: No trial completed.
+        PromotionRefusedError: The candidate has the alias already, cannot be compared with the
+            champion, was rolled back, or another promotion was faster.
+        UnfitError: Files or tracking cannot be used, or the export is not what was trained.
+    """
+    limits = parse_gates(request.gates)
+    check_names(request.model or "archsearch", request.alias)
+    candidate = find_candidate(database, search, runs, request.trial)
+    model = request.model or f"archsearch-{candidate.data.name}"
+    check_names(model, request.alias)
+    with (
+        open_registry(store, model) as registry,
+        delivered_runs(registry, database, search) as tracking_runs,
+    ):
+        champion = registry.holder(model, request.alias)
+        _refuse_repetition(registry, model, candidate, champion, request)
+        network = candidate.model()
+        reading = read_test_split(database, candidate, network)
+        labels = right_answers(candidate.data)
+        comparison = None
+        if champion is not None:
+            comparison = _compare(
+                registry, champion, candidate, database, reading, labels, request
+            )
+        challenger = register(registry, tracking_runs, candidate, network, reading, model)
+        measured = _measured(candidate, reading, labels, comparison, challenger)
+        found = Examination(
+            model=model,
+            alias=request.alias,
+            candidate=candidate,
+            reading=reading,
+            challenger=challenger,
+            comparison=comparison,
+            measured=measured,
+            results=judge(measured, limits),
+            trials=read_trials(database, search.id),
+            code={"search": read_code_version(database, search.id), "promotion": code_version()},
+            forced=request.force,
+            when=_now(),
+        )
+        card, place = _leave_evidence(registry, found, labels)
+        previous = None if champion is None else str(champion.version)
+        _conclude(registry, found, previous)
+        return Promotion(found, previous, card, place)
+
+
+def roll_back(store: TrackingStore, model: str, alias: str) -> RolledBack:
+    """Give an alias back to the version that had it before; both versions' tags tell it.
+
+    Raises:
+        UsageError: A name cannot be.
+        PromotionRefusedError: There is no version before, or another promotion was faster.
+        UnfitError: The registry cannot be used.
+    """
+    check_names(model, alias)
+    with open_registry(store, model) as registry:
+        return registry.rollback(model, alias, _now())
+
+
+def _refuse_repetition(
+    registry: Registry,
+    model: str,
+    candidate: Candidate,
+    champion: ModelVersion | None,
+    request: PromotionRequest,
+) -> None:
+    """Refuse what has the alias already, and what it was taken back from."""
+    trial = candidate.trial
+    named = f"trial {trial.number} ({trial.name}) of {candidate.search.name!r}"
+    mine = registry.find(model, candidate.key)
+    if mine is None:
+        return
+    if champion is not None and str(champion.version) == str(mine.version):
+        registry.withdraw(mine, CHALLENGER)  # a promotion that was killed may have left it
+        raise PromotionRefusedError(
+            f"{named} is {model} version {mine.version} already, and has the alias "
+            f"{request.alias!r}; there is nothing to change"
+        )
+    rolled_back = mine.tags.get(rolled_back_tag(request.alias))
+    if rolled_back is not None and not request.force:
+        raise PromotionRefusedError(
+            f"{named} is {model} version {mine.version}, which was rolled back ({rolled_back}); "
+            "to promote it all the same, give --force"
+        )
+
+
+def _compare(
+    registry: Registry,
+    champion: ModelVersion,
+    candidate: Candidate,
+    database: Database,
+    reading: TestReading,
+    labels: npt.NDArray[np.int64],
+    request: PromotionRequest,
+) -> Comparison:
+    """Both models' answers on the same test images."""
+    version, tags = str(champion.version), dict(champion.tags)
+    try:
+        _refuse_other_data(champion, candidate)
+        answers = champion_answers(registry, champion, candidate, database, labels)
+    except PromotionRefusedError as error:
+        if not request.force:
+            raise
+        return Comparison(version, tags, None, None, None, obstacle=str(error))
+    counts = PairedCounts.of(reading.predictions == labels, answers.predictions == labels)
+    difference = gate.difference_interval(counts, np.random.default_rng(_SEED))
+    caution = None
+    if "data_digest" not in tags:
+        caution = (
+            f"version {version} does not say what it was trained on; if these test images were "
+            "among them, the comparison flatters it"
+        )
+    return Comparison(version, tags, answers.source, counts, difference, caution=caution)
+
+
+def _refuse_other_data(champion: ModelVersion, candidate: Candidate) -> None:
+    digest, data = champion.tags.get("data_digest"), candidate.data
+    if digest is not None and digest != data.digest:
+        raise PromotionRefusedError(
+            f"{champion.name} version {champion.version} was measured on other data "
+            f"({champion.tags.get('data')}, digest {digest[:12]}) than the candidate "
+            f"({data.name}, digest {data.digest[:12]}): they cannot be compared; choose another "
+            "--model"
+        )
+
+
+def _measured(
+    candidate: Candidate,
+    reading: TestReading,
+    labels: npt.NDArray[np.int64],
+    comparison: Comparison | None,
+    challenger: Challenger,
+) -> Measured:
+    from archsearch.models.complexity import complexity
+
+    cost = complexity(candidate.config.architecture, candidate.data.input_spec)
+    return Measured(
+        num_right=int((reading.predictions == labels).sum()),
+        num_test=len(labels),
+        chance=gate.chance_accuracy(labels),
+        counts=comparison.counts if comparison else None,
+        difference=comparison.difference if comparison else None,
+        latency_ms=challenger.latency.median_ms,
+        size_bytes=challenger.size_bytes,
+        params=cost.params,
+        macs=cost.macs,
+    )
+
+
+def _leave_evidence(
+    registry: Registry, found: Examination, labels: npt.NDArray[np.int64]
+) -> tuple[Card, str]:
+    """Put answers and card with the version, and the card with its trial's run; where it is."""
+    challenger = found.challenger
+    keep_answers(
+        registry,
+        challenger.model_id,
+        found.reading.predictions,
+        labels,
+        about_candidate(found.candidate),
+    )
+    earlier = kept_card(registry, challenger.version)
+    card = card_of(found, earlier.get("examinations", []))
+    return card, keep_card(registry, challenger, card, as_markdown(card))
+
+
+def _conclude(registry: Registry, found: Examination, previous: str | None) -> None:
+    """Tag the version by its status; give it the alias if it is to have it."""
+    version = found.challenger.version
+    tags: dict[str, Any] = {
+        VALIDATION_STATUS: found.status,
+        "failed_gates": ", ".join(result.name for result in found.failed) or None,
+        "forced": f"{found.when}, past {', '.join(found.overridden)}"
+        if found.overridden
+        else None,
+    }
+    if not found.is_promoted:
+        registry.tag(version, tags)
+        return
+    # Told first: a promotion that is killed after it has set the alias can be rolled back.
+    told = {previous_tag(found.alias): previous, rolled_back_tag(found.alias): None}
+    registry.tag(version, tags | told)
+    try:
+        registry.give(version, found.alias, before=previous)
+    except PromotionRefusedError:
+        registry.tag(version, {previous_tag(found.alias): None})
+        raise
+    registry.withdraw(version, CHALLENGER)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

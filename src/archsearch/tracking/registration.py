@@ -1,0 +1,293 @@
+"""From a candidate to a version of a registered model, checked as a stranger would get it.
+
+Every step looks its unique tag up first, so a promotion that was killed anywhere is completed
+by calling it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data import load_resident, load_test
+from archsearch.errors import PromotionRefusedError, UnfitError
+from archsearch.record.database import Database
+from archsearch.record.outbox import Outbox
+from archsearch.record.readings import Subject, TestReading, find_reading
+from archsearch.record.trial import SearchRow
+from archsearch.tracking import evidence, wording
+from archsearch.tracking.candidate import Candidate
+from archsearch.tracking.evidence import Answers
+from archsearch.tracking.lineage import description, lineage
+from archsearch.tracking.registry import VALIDATION_STATUS, Registry
+from archsearch.tracking.runs import KnownRuns, UnknownRunError
+from archsearch.tracking.sender import BusyError, deliver
+from archsearch.training.standalone import INPUT
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from torch import nn
+
+    from archsearch.tracking.package import Latency
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A candidate that is a version, and what was measured of it.
+
+    Attributes:
+        version: In the registry.
+        model_id: Of the logged model that holds its files.
+        run_id: Of its trial.
+        difference: Largest difference between its logits and the trial's.
+        latency: Of one answer.
+        size_bytes: Of the files that hold the network.
+    """
+
+    version: ModelVersion
+    model_id: str
+    run_id: str
+    difference: float
+    latency: Latency
+    size_bytes: int
+
+
+@contextlib.contextmanager
+def delivered_runs(
+    registry: Registry, database: Database, search: SearchRow
+) -> Iterator[KnownRuns]:
+    """The runs of a search, under which its models hang; what tracking missed is delivered first.
+
+    Raises:
+        UnfitError: Tracking does not know the search.
+    """
+    runs = KnownRuns(registry.client, registry.store, Outbox(database, search.id))
+    try:
+        is_known = runs.verify()
+        # A driver that delivers now has told of the trial, or soon will.
+        with contextlib.suppress(BusyError):
+            deliver(database, search.id, registry.store, rebuild=not is_known)
+        if not runs.verify():
+            raise UnknownRunError("the search's own run is not there")
+        yield runs
+    except UnknownRunError as error:
+        raise UnfitError(
+            f"tracking at {registry.store.label} does not know this search ({error}): deliver it "
+            f"by `python -m pipeline.track {search.name} --rebuild`, then promote"
+        ) from error
+
+
+def register(
+    registry: Registry,
+    runs: KnownRuns,
+    candidate: Candidate,
+    network: nn.Module,
+    reading: TestReading,
+    model: str,
+) -> Challenger:
+    """Log the model, register it as `challenger`, check and measure what the registry gives back.
+
+    Raises:
+        UnfitError: What it gives back does not predict what the trial's network does, or does
+            not say what it takes and answers.
+        UnknownRunError: The search's runs are not there.
+    """
+    from archsearch.tracking.logged_model import link_version, log_model
+    from archsearch.tracking.package import Package
+
+    client = registry.client
+    images = load_resident(candidate.data).val.images
+    logged = log_model(client, runs, candidate, network, images, reading)
+    version = _version(registry, model, candidate, logged, reading)
+    link_version(client, logged, version)
+    registry.challenge(version)
+    with tempfile.TemporaryDirectory() as folder:
+        package = Package(registry.fetch(version, Path(folder)))
+        package.check_signature(candidate.data)
+        difference = package.check_parity(network, candidate.data, images)
+        latency, size_bytes = package.latency(images), package.size_bytes
+    run_id = runs.trial(candidate.trial.number)
+    return Challenger(version, logged.model_id, run_id, difference, latency, size_bytes)
+
+
+def champion_answers(
+    registry: Registry,
+    champion: ModelVersion,
+    candidate: Candidate,
+    database: Database,
+    labels: npt.NDArray[np.int64],
+) -> Answers:
+    """The champion's answers on the candidate's test split: stored ones, or evaluated once.
+
+    They are looked for in the record, where the champion is of the candidate's search, then with
+    the version itself. Else the champion is asked now, and its answers are kept with it.
+
+    Args:
+        registry: Of the champion.
+        champion: Its version; of the same data, as far as its tags say.
+        candidate: What it is compared with.
+        database: The record of the candidate's search.
+        labels: (N,), of the test split.
+
+    Raises:
+        PromotionRefusedError: It cannot be evaluated.
+    """
+    recorded = _recorded_answers(champion, candidate, database)
+    if recorded is not None:
+        return Answers(recorded, "its search's record")
+    about = _about(champion.tags, candidate.data.digest)
+    kept = _kept_answers(registry, champion, len(labels), about)
+    if kept is not None:
+        return Answers(kept, "the version's evidence")
+    answers = _evaluated(registry, champion, candidate)
+    model_id = getattr(champion, "model_id", None) or champion.tags.get("logged_model")
+    if model_id:
+        keep_answers(registry, model_id, answers, labels, about)
+    return Answers(answers, "evaluated now")
+
+
+def keep_answers(
+    registry: Registry,
+    model_id: str,
+    predictions: npt.NDArray[np.integer],
+    labels: npt.NDArray[np.integer],
+    about: dict[str, str],
+) -> None:
+    """Keep a model's answers on a test split with its files."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / evidence.PREDICTIONS
+        evidence.write_predictions(path, predictions, labels, about)
+        evidence.attach(registry.client, model_id, {path.name: path})
+
+
+def kept_card(registry: Registry, version: ModelVersion) -> dict[str, Any]:
+    """The version's evidence card of an earlier examination; empty if there was none."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = registry.fetch(version, Path(folder), f"{evidence.FOLDER}/{evidence.CARD_JSON}")
+            card: dict[str, Any] = json.loads(path.read_bytes())
+        except Exception:  # each artifact store says in its own way that a file is not there
+            return {}
+        return card
+
+
+def keep_card(
+    registry: Registry, challenger: Challenger, card: dict[str, Any], markdown: str
+) -> str:
+    """Put the card with the version's files and on the page of its trial's run; where it is."""
+    files = {
+        evidence.CARD_JSON: json.dumps(card, indent=2, ensure_ascii=False) + "\n",
+        evidence.CARD_MARKDOWN: markdown,
+    }
+    version, client = challenger.version, registry.client
+    evidence.attach(client, challenger.model_id, files)
+    place = f"promotion/{version.name}-v{version.version}"
+    evidence.attach_to_run(client, challenger.run_id, place, files)
+    root = client.get_logged_model(challenger.model_id).artifact_location
+    return f"{root.rstrip('/')}/{evidence.FOLDER}/{evidence.CARD_MARKDOWN}"
+
+
+def about_candidate(candidate: Candidate) -> dict[str, str]:
+    """Whose answers on what, as `keep_answers` is told."""
+    return {"data_digest": candidate.data.digest, "checkpoint_sha256": candidate.checksum}
+
+
+def _about(tags: dict[str, str], data_digest: str) -> dict[str, str]:
+    about = {"data_digest": data_digest}
+    if "checkpoint_sha256" in tags:
+        about["checkpoint_sha256"] = tags["checkpoint_sha256"]
+    return about
+
+
+def _recorded_answers(
+    champion: ModelVersion, candidate: Candidate, database: Database
+) -> npt.NDArray[np.int64] | None:
+    tags = champion.tags
+    number, checksum = tags.get("trial", ""), tags.get("checkpoint_sha256")
+    if tags.get("search") != candidate.search.uuid or not number.isdigit() or checksum is None:
+        return None
+    subject = Subject(int(number), checksum, candidate.data.digest)
+    known = find_reading(database, candidate.search.id, subject)
+    return None if known is None else known.predictions.astype(np.int64)
+
+
+def _kept_answers(
+    registry: Registry, champion: ModelVersion, num_images: int, about: dict[str, str]
+) -> npt.NDArray[np.int64] | None:
+    part = f"{evidence.FOLDER}/{evidence.PREDICTIONS}"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = registry.fetch(champion, Path(folder), part)
+        except Exception:  # each artifact store says in its own way that a file is not there
+            return None
+        return evidence.read_predictions(path, num_images, about)
+
+
+def _evaluated(
+    registry: Registry, champion: ModelVersion, candidate: Candidate
+) -> npt.NDArray[np.int64]:
+    from archsearch.tracking.package import Package
+    from archsearch.training.objective import answers_of
+
+    name, data = f"{champion.name} version {champion.version}", candidate.data
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            logits = Package(registry.fetch(champion, Path(folder))).answer(load_test(data).images)
+        except Exception as error:  # whatever code a foreign model runs
+            line = " ".join(str(error).split())[:300]
+            raise PromotionRefusedError(
+                f"{name} has no stored answers on the test split of {data.name} and cannot be "
+                f"asked ({line}): compare by hand, then promote with --force"
+            ) from error
+    if logits.ndim != 2 or logits.shape[1] != data.num_classes:
+        raise PromotionRefusedError(
+            f"{name} answers {tuple(logits.shape)} to {data.num_test} images of {data.name}, not "
+            f"{data.num_classes} logits each: it does another thing; choose another --model"
+        )
+    answers: npt.NDArray[np.int64] = answers_of(logits, multi_label=data.multi_label).numpy()
+    return answers
+
+
+def _version(
+    registry: Registry,
+    model: str,
+    candidate: Candidate,
+    logged: LoggedModel,
+    reading: TestReading,
+) -> ModelVersion:
+    """The candidate's version of a registered model: found or made."""
+    from mlflow.exceptions import MlflowException
+
+    client = registry.client
+    about = f"Classifies images of {candidate.data.name}. Input: {INPUT}."
+    try:
+        client.create_registered_model(model, description=about)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found = registry.find(model, candidate.key)
+    if found is not None:
+        return found
+    tags = lineage(candidate, reading) | {
+        "logged_model": logged.model_id,
+        VALIDATION_STATUS: "pending",
+    }
+    assert wording.UNIQUE_TAG in tags
+    return client.create_model_version(
+        model,
+        # Not `models:/ID`, which MLflow looks up in the store that its environment names.
+        logged.artifact_location,
+        run_id=logged.source_run_id,
+        tags=tags,
+        description=description(candidate, reading),
+        model_id=logged.model_id,
+    )
