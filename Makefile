@@ -6,6 +6,8 @@ ARGS ?=
 
 BIN := .venv/bin
 RUN := $(BIN)/python -m
+# A file's tests share searches and stores, so a file stays in one process.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: search test test-all chaos lint ui clean
 .DELETE_ON_ERROR:
@@ -14,10 +16,10 @@ search: .venv/.installed
 	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(ARGS)
 
 test: .venv/.installed-dev
-	$(RUN) pytest -m "not slow" $(ARGS)
+	$(RUN) pytest -m "not slow" $(SPREAD) $(ARGS)
 
 test-all: .venv/.installed-dev
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest $(SPREAD) $(ARGS)
 
 chaos: .venv/.installed-dev
 	$(RUN) pytest tests/chaos --write-table $(ARGS)
