@@ -3,6 +3,9 @@
 The random arm is settled before anything is suggested (its draws are uniform within a family
 taken in turn); the control arm after, because it looks at the proposal's family. The order of
 precedence is baseline, random, control, sampler.
+
+Confirm runs are no members of the search: after it has ended, its finalists are trained anew. They
+are recorded beside its trials, in an arm of their own that takes part in nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-Arm = Literal["sampler", "control", "random", "baseline"]
+Arm = Literal["sampler", "control", "random", "baseline", "confirm"]
+
+CONFIRM: Arm = "confirm"
+"""The arm of runs that repeat a finalist: never stopped, never ranked, never told the sampler."""
 
 PROTECTED_ARMS: frozenset[Arm] = frozenset({"control", "random"})
 """Arms whose trials are never stopped early; the rule's answer is kept as a shadow stop."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from archsearch.halving.arms import CONFIRM
 
 Outcome = Literal["completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -69,10 +72,20 @@ class TrialRecord:
         """Whether it has an outcome, and so is never trained again."""
         return self.outcome is not None
 
+    @property
+    def is_confirm_run(self) -> bool:
+        """Whether it repeats a finalist, whose `config_digest` it has, and is no search trial."""
+        return self.arm == CONFIRM
+
 
 @dataclass(frozen=True)
 class Refusal:
-    """A draw that took no number: above a cap, not buildable, or drawn before."""
+    """A draw that took no number: above a cap, not buildable, or drawn before.
+
+    Attributes:
+        before_number: How many search trials there were; the number of the next one, where no
+            confirm run came before.
+    """
 
     before_number: int
     kind: Literal["infeasible", "duplicate"]
@@ -98,13 +111,24 @@ class SearchRow:
     holder: dict[str, Any] | None
 
 
+def search_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that the search proposed: all but the confirm runs of its finalists."""
+    return [trial for trial in trials if not trial.is_confirm_run]
+
+
+def confirm_runs(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The runs that repeat finalists."""
+    return [trial for trial in trials if trial.is_confirm_run]
+
+
 def incumbent(trials: list[TrialRecord]) -> TrialRecord | None:
-    """The best completed trial: full fidelity, validation data; the earlier one of equals."""
-    completed = [t for t in trials if t.outcome == "completed" and t.val_accuracy is not None]
-    return max(completed, key=lambda t: (t.val_accuracy or 0.0, -t.number), default=None)
+    """The best completed search trial: full fidelity, validation data; the earlier of equals."""
+    return next(iter(leaderboard(trials)), None)
 
 
 def leaderboard(trials: list[TrialRecord]) -> list[TrialRecord]:
-    """Every completed trial, best first."""
-    completed = [t for t in trials if t.outcome == "completed" and t.val_accuracy is not None]
+    """Every completed search trial, best first, the earlier one of equals."""
+    completed = [
+        t for t in search_trials(trials) if t.outcome == "completed" and t.val_accuracy is not None
+    ]
     return sorted(completed, key=lambda t: (-(t.val_accuracy or 0.0), t.number))

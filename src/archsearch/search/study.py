@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from archsearch.errors import UsageError
-from archsearch.record.trial import Refusal, TrialRecord
+from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import Suggester, UniformSuggester
 from archsearch.spaces.trial import TrialConfig
@@ -65,9 +65,10 @@ def told(trial: TrialRecord) -> Told:
 class Study:
     """Asks TPE for parameters, and tells it how trials went.
 
-    Each ask uses a sampler seeded from (search seed, trial number, draw), and the study holds
-    its trials in the order of their numbers with the refused draws between them; so a study
-    made from the record proposes what the one that made the record would have proposed.
+    Each ask uses a sampler seeded from (search seed, place among the search trials, draw), and
+    the study holds its trials in that order with the refused draws between them; so a study made
+    from the record proposes what the one that made the record would have proposed. It knows
+    nothing of confirm runs.
     """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
@@ -81,8 +82,9 @@ class Study:
     def restore(self, trials: Sequence[TrialRecord], refusals: Sequence[Refusal]) -> None:
         """Take over what is recorded, as far as it fits the space of today."""
         waiting = list(refusals)
-        for trial in sorted(trials, key=lambda t: t.number):
-            while waiting and waiting[0].before_number <= trial.number:
+        in_order = sorted(search_trials(trials), key=lambda t: t.number)
+        for place, trial in enumerate(in_order):
+            while waiting and waiting[0].before_number <= place:
                 self._restore_refusal(waiting.pop(0))
             self.accept(trial.number, self._params_today(trial))
             self.tell(trial)
@@ -93,18 +95,18 @@ class Study:
         if refusal.arm == "sampler" and self._space.fits(refusal.params):
             self._refuse(self._add(refusal.params), refusal.kind)
 
-    def propose(self, number: int, draw: int) -> dict[str, Any]:
-        """The sampler's parameters for trial `number`; `draw` counts the refused ones before.
+    def propose(self, place: int, draw: int) -> dict[str, Any]:
+        """The sampler's parameters for search trial `place`; `draw` counts the refused ones.
 
         The proposal is open until `accept` or `refuse` is called with it.
         """
-        self._study.sampler = self._sampler(number, draw)
+        self._study.sampler = self._sampler(place, draw)
         self._open = self._study.ask()
         return self._space.suggest(_suggester(self._open)).params
 
-    def propose_uniformly(self, number: int, draw: int, family: str) -> dict[str, Any]:
+    def propose_uniformly(self, place: int, draw: int, family: str) -> dict[str, Any]:
         """Parameters drawn uniformly within a family, without a look at any result."""
-        generator = random.Random(seed_of(self._seed, "random", number, draw))
+        generator = random.Random(seed_of(self._seed, "random", place, draw))
         return self._space.suggest(UniformSuggester(generator), family=family).params
 
     def _params_today(self, trial: TrialRecord) -> dict[str, Any] | None:
@@ -169,8 +171,8 @@ class Study:
             asked.set_constraint(key, value)
         self._study.tell(asked, state=TrialState.PRUNED)
 
-    def _sampler(self, number: int, draw: int) -> BaseSampler:
-        seed = seed_of(self._seed, "sampler", number, draw)
+    def _sampler(self, place: int, draw: int) -> BaseSampler:
+        seed = seed_of(self._seed, "sampler", place, draw)
         if self._num_accepted < NUM_STARTUP_TRIALS:
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():

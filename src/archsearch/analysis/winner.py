@@ -1,0 +1,178 @@
+"""A search's winner as its record has it: the variant, the network, what the test split said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.analysis.finalists import (
+    ESTIMATOR,
+    Confirmed,
+    confirmed,
+    is_confirmed,
+    parse_confirm,
+    winner,
+    winner_model,
+)
+from archsearch.analysis.intervals import Interval, wilson_interval
+from archsearch.record.database import Database
+from archsearch.record.reader import read_trials
+from archsearch.record.readings import TestReading, read_readings
+from archsearch.record.trial import SearchRow, TrialRecord
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What a confirmed search has found.
+
+    Attributes:
+        confirmed: The winning variant with its estimate.
+        model: The confirm run whose network is used.
+        reading: Of the test split by that network; None before it was read.
+        num_models_read: How many networks of the search have been read on the test split: a
+            search that was extended may have had another winner before.
+    """
+
+    confirmed: Confirmed
+    model: TrialRecord
+    reading: TestReading | None
+    num_models_read: int
+
+    @property
+    def test_accuracy(self) -> Interval | None:
+        """Share of the test images that the network answers right, with Wilson's interval."""
+        if self.reading is None:
+            return None
+        num_test = len(self.reading.predictions)
+        return wilson_interval(round(self.reading.accuracy * num_test), num_test)
+
+    def as_json(self) -> dict[str, Any]:
+        """The winner as one JSON object."""
+        test = self.test_accuracy
+        return confirmed_json(self.confirmed) | {
+            "model_trial": self.model.number,
+            "model_val_accuracy": self.model.val_accuracy,
+            "test_accuracy": None if test is None else test.estimate,
+            "test_interval": None if test is None else [test.low, test.high],
+            "num_test": None if self.reading is None else len(self.reading.predictions),
+            "models_read_on_test": self.num_models_read,
+        }
+
+
+def find_winner(
+    database: Database, search: SearchRow, trials: Sequence[TrialRecord] | None = None
+) -> Winner | None:
+    """The winner of a search whose confirm runs have all ended; None before, and without any.
+
+    Args:
+        database: The record.
+        search: As its last driver has left it: its settings say how many runs are wanted.
+        trials: Its trials, if they are read already.
+    """
+    trials = read_trials(database, search.id) if trials is None else trials
+    spec = parse_confirm(search.settings.get("confirm") or "none")
+    best, model = winner(trials), winner_model(trials)
+    if best is None or model is None or not is_confirmed(trials, spec):
+        return None
+    readings = [r for r in read_readings(database, search.id) if not r.forced]
+    own = (r for r in readings if r.subject.number == model.number)
+    models = {(r.subject.number, r.subject.checksum) for r in readings}
+    return Winner(best, model, next(own, None), len(models))
+
+
+def confirmed_json(entry: Confirmed) -> dict[str, Any]:
+    """What the confirm runs of one finalist say, as one JSON object."""
+    estimate = entry.estimate
+    return {
+        "name": entry.name,
+        "family": entry.finalist.family,
+        "trial": entry.finalist.number,
+        "search_val_accuracy": entry.finalist.val_accuracy,
+        "runs": [run.number for run in entry.runs],
+        "completed": len(entry.completed),
+        "unsuccessful": {str(r.number): f"{r.outcome}: {r.reason}" for r in entry.unsuccessful},
+        "mean": entry.mean,
+        "estimate": None if estimate is None else estimate.estimate,
+        "interval": None if estimate is None else [estimate.low, estimate.high],
+        "probability_best": entry.probability_best,
+        "estimator": ESTIMATOR,
+    }
+
+
+def standing_json(
+    database: Database, search: SearchRow, trials: Sequence[TrialRecord]
+) -> dict[str, Any]:
+    """What `pipeline.status --json` says of the confirm runs: `confirmed` and `winner`."""
+    best = find_winner(database, search, trials)
+    return {
+        "confirmed": [confirmed_json(entry) for entry in confirmed(trials)],
+        "winner": None if best is None else best.as_json(),
+    }
+
+
+def standing_lines(entries: Sequence[Confirmed], best: Winner | None) -> list[str]:
+    """The finalists as a table, what went wrong, and the winner, for a person; may be empty."""
+    if not entries:
+        return []
+    rows = [_HEADER, *(_row(place, entry) for place, entry in enumerate(entries, start=1))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["Confirmed: finalists trained again from scratch, by accuracy on validation images"]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if title in _LEFT else cell.rjust(width)
+            for title, cell, width in zip(_HEADER, row, widths, strict=True)
+        )
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    lines.append(f"  estimate: {ESTIMATOR}")
+    for entry in entries:
+        lines += [
+            f"  run {run.number} of {entry.name} {run.outcome}: {run.reason}"
+            for run in entry.unsuccessful
+        ]
+    return lines + (["", *_winner_lines(best)] if best is not None else [])
+
+
+_HEADER = (
+    "#",
+    "trial",
+    "variant",
+    "estimate",
+    "95 % interval",
+    "runs",
+    "in search",
+    "P(best)",
+)
+_LEFT = ("variant",)
+
+
+def _row(place: int, entry: Confirmed) -> tuple[str, ...]:
+    estimate = entry.estimate
+    return (
+        str(place),
+        str(entry.finalist.number),
+        entry.name,
+        "–" if estimate is None else f"{estimate.estimate:.4f}",
+        "–" if estimate is None else f"{estimate.low:.4f}–{estimate.high:.4f}",
+        f"{len(entry.completed)} of {len(entry.runs)}",
+        f"{entry.finalist.val_accuracy or 0.0:.4f}",
+        f"{entry.probability_best:.2f}",
+    )
+
+
+def _winner_lines(best: Winner) -> list[str]:
+    finalist, test = best.confirmed.finalist, best.test_accuracy
+    lines = [
+        f"Winner: {finalist.name} (trial {finalist.number}); its network is trial "
+        f"{best.model.number}, {best.model.val_accuracy or 0.0:.4f} on validation images"
+    ]
+    if best.reading is None or test is None:
+        lines.append("  test split: not read yet")
+        return lines
+    others = best.num_models_read - 1
+    lines.append(
+        f"  test split: {test.estimate:.4f} of {len(best.reading.predictions):,} images right "
+        f"({test.low:.4f}–{test.high:.4f}); read once, the answers are kept"
+        + (f"; {others} earlier model{'s' if others > 1 else ''} read it too" if others else "")
+    )
+    return lines

@@ -1,0 +1,224 @@
+"""Means of a few groups of a few values, corrected for the groups having been ranked by them.
+
+The largest of several noisy means is, on average, above its own truth, for it was chosen for its
+luck as well (the winner's curse), and the smallest is below. For known truths and noise the bias
+of each rank could be simulated; the parametric bootstrap simulates it at estimated ones and takes
+it off (Simon & Simon 2013, arXiv:1311.3709, "On estimating many means, selection bias, and the
+bootstrap"; order-specific bias correction).
+
+Around the means as they are, it would correct half of what it should where the truths are equal,
+for the means are spread wider than the truths. So it is done around shrunken means. Their model is
+
+    value of group i ~ Normal(truth_i, sigma^2),   truth_i ~ Normal(mu, tau^2),
+
+mu and log(sigma) flat, tau half-Cauchy in units of sigma / sqrt(n), n the harmonic mean of the
+groups' sizes; that is, the shrinkage factor B = sigma^2 / (sigma^2 + n tau^2) ~ Beta(1/2, 1/2):
+proper, and good both for equal truths and for distant ones (Polson & Scott 2012, Bayesian Analysis
+7:887). The James-Stein factor would not do: it needs four groups. mu, sigma and the truths are
+integrated in closed form, as in the one-way model of random effects (Box & Tiao 1973, chapter 7),
+and B on a grid.
+
+The shrunken means themselves would be the other way to take the curse back (Efron & Morris 1975),
+and were tried: with two or three groups and seeds they take off too much where a winner stands
+apart. In simulations over every spread of truths (the tests have them), the winner's bias is at
+most 0.16 sigma here, against 0.67 for the means and 0.65 for shrunken ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.analysis.intervals import DEFAULT_LEVEL, Interval
+
+Floats = npt.NDArray[np.float64]
+
+_GRID = 400
+_DRAWS = 20_000
+
+
+def corrected_means(
+    groups: Sequence[Sequence[float]],
+    *,
+    resolution: float = 0.0,
+    level: float = DEFAULT_LEVEL,
+    seed: int = 0,
+) -> list[Interval]:
+    """Each group's mean without the bias of its rank, and an interval of its truth.
+
+    The interval is Student's around the corrected mean, with the noise pooled over the groups.
+    A correction never brings a group above one that has a larger mean. Without two values in any
+    group nothing tells noise from difference: then the shrunken means stand (they take half of
+    every difference for luck) and the intervals are the whole line. A single group is not
+    corrected, for it was not chosen among others.
+
+    Args:
+        groups: The values of each group, at least one in each.
+        resolution: The step between two neighbouring values that can be measured. Equal values
+            do not prove that there is no noise: it is taken to be at least the spread of
+            rounding, `resolution` / sqrt(12).
+        level: Of the intervals.
+        seed: Of the bootstrap, whose error is below 0.01 of a mean's standard error.
+
+    Raises:
+        ValueError: There is no group, or one without a value.
+    """
+    data = _Groups.of(groups, resolution)
+    posterior = _posterior(data)
+    if data.degrees == 0:
+        whole_line = (-np.inf, np.inf)
+        return [Interval(float(m), *whole_line, level) for m in posterior.means]
+    corrected = data.means - _rank_biases(data, posterior.means, seed)
+    order = np.argsort(-data.means, kind="stable")
+    corrected[order] = np.minimum.accumulate(corrected[order])
+    from scipy.stats import t
+
+    reach = float(t.ppf((1 + level) / 2, data.degrees)) * data.standard_errors
+    return [
+        Interval(float(middle), float(middle - half), float(middle + half), level)
+        for middle, half in zip(corrected, reach, strict=True)
+    ]
+
+
+def probabilities_of_best(
+    groups: Sequence[Sequence[float]], *, resolution: float = 0.0, seed: int = 0
+) -> list[float]:
+    """How probable it is, for each group, that its truth is the highest; they add up to 1.
+
+    By 20,000 draws from the posterior of the model above: good to about 0.01.
+
+    Args:
+        groups: As for `corrected_means`.
+        resolution: As there.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: There is no group, or one without a value.
+    """
+    data = _Groups.of(groups, resolution)
+    if data.num_values == data.num_groups == 1:
+        return [1.0]
+    posterior = _posterior(data)
+    generator = np.random.default_rng(seed)
+    point = generator.choice(len(posterior.weights), _DRAWS, p=posterior.weights)
+    chi_squares = generator.chisquare(data.num_values - 1, _DRAWS)
+    sigma = np.sqrt(posterior.sums[point] / chi_squares)[:, None]
+    lost = posterior.lost[point]
+    # The grand mean is off by the same amount for every group of a draw.
+    shift = generator.standard_normal((_DRAWS, 1)) / posterior.grand_precision[point, None] ** 0.5
+    own = generator.standard_normal(lost.shape) * np.sqrt((1 - lost) / data.sizes)
+    truths = posterior.centres[point] + sigma * (lost * shift + own)
+    wins = np.bincount(truths.argmax(axis=1), minlength=data.num_groups)
+    return [float(count) / _DRAWS for count in wins]
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """What of the values matters.
+
+    Attributes:
+        sizes: (k,) values in each group.
+        means: (k,) of the groups.
+        within: Sum of squares within the groups.
+    """
+
+    sizes: Floats
+    means: Floats
+    within: float
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[float]], resolution: float) -> _Groups:
+        if not groups or not all(len(group) for group in groups):
+            told = [len(group) for group in groups] or "none"
+            raise ValueError(f"every group must have a value, but their sizes are {told}")
+        values = [np.asarray(group, dtype=np.float64) for group in groups]
+        sizes = np.array([len(group) for group in values], dtype=np.float64)
+        means = np.array([group.mean() for group in values])
+        within = sum(float(((v - v.mean()) ** 2).sum()) for v in values)
+        least = float(sizes.sum()) * resolution**2 / 12
+        # Above 0 even where all values are equal and may be anything: then they are the answer.
+        return cls(sizes, means, max(within, least, float(np.finfo(np.float64).tiny)))
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def num_values(self) -> int:
+        return int(self.sizes.sum())
+
+    @property
+    def degrees(self) -> int:
+        """Of freedom of the noise's estimate."""
+        return self.num_values - self.num_groups
+
+    @property
+    def standard_errors(self) -> Floats:
+        """(k,) of the means, noise pooled."""
+        errors: Floats = np.sqrt(self.within / self.degrees / self.sizes)
+        return errors
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """The truths' joint distribution, as a mixture over G shrinkage factors.
+
+    Attributes:
+        weights: (G,) probabilities.
+        centres: (G, k) of each truth.
+        lost: (G, k) share of a group's deviation from the grand mean that is taken for luck, B_i.
+        grand_precision: (G,) of the grand mean, in units of 1 / sigma^2.
+        sums: (G,) sums of squares: sigma^2 is these by a chi-square of N - 1 degrees of freedom.
+    """
+
+    weights: Floats
+    centres: Floats
+    lost: Floats
+    grand_precision: Floats
+    sums: Floats
+
+    @property
+    def means(self) -> Floats:
+        """(k,) of the truths."""
+        means: Floats = self.weights @ self.centres
+        return means
+
+
+def _posterior(data: _Groups) -> _Posterior:
+    sizes, means = data.sizes, data.means
+    # B = sin(angle)^2 with the angle uniform in (0, pi / 2) is Beta(1/2, 1/2).
+    factor = np.sin((np.arange(_GRID) + 0.5) / _GRID * np.pi / 2) ** 2
+    typical_size = len(sizes) / (1 / sizes).sum()
+    ratio = (1 - factor) / (factor * typical_size)  # tau^2 / sigma^2
+    precision = 1 / (1 / sizes + ratio[:, None])
+    grand_precision = precision.sum(axis=1)
+    grand = precision @ means / grand_precision
+    sums = data.within + (precision * (means - grand[:, None]) ** 2).sum(axis=1)
+    log_weights = (
+        np.log(precision).sum(axis=1)
+        - np.log(grand_precision)
+        - (data.num_values - 1) * np.log(sums)
+    ) / 2
+    weights = np.exp(log_weights - log_weights.max())
+    lost = precision / sizes
+    return _Posterior(
+        weights=weights / weights.sum(),
+        centres=means + lost * (grand[:, None] - means),
+        lost=lost,
+        grand_precision=grand_precision,
+        sums=sums,
+    )
+
+
+def _rank_biases(data: _Groups, truths: Floats, seed: int) -> Floats:
+    """(k,) by how much a mean exceeds its truth on average, where it has its group's rank."""
+    generator = np.random.default_rng(seed)
+    errors = generator.standard_normal((_DRAWS, data.num_groups)) * data.standard_errors
+    ranked = np.argsort(-(truths + errors), axis=1, kind="stable")
+    by_rank = np.take_along_axis(errors, ranked, axis=1).mean(axis=0)
+    biases = np.empty(data.num_groups)
+    biases[np.argsort(-data.means, kind="stable")] = by_rank
+    return biases
