@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 _MASK = "***"
@@ -21,12 +22,24 @@ def redact(text: str) -> str:
     A secret of the environment is the value (6 characters or more) of a variable whose name
     says so, such as `MLFLOW_TRACKING_PASSWORD`.
     """
-    text = _QUERY.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", text))
-    for name, value in os.environ.items():
-        is_secret = name not in _FOLDERS and _SECRET_NAME.search(name)
-        if is_secret and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, _MASK)
-    return text
+    return redactor()(text)
+
+
+def redactor() -> Callable[[str], str]:
+    """`redact` for many texts: it looks at the environment once."""
+    secrets = [
+        value
+        for name, value in os.environ.items()
+        if name not in _FOLDERS and len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name)
+    ]
+
+    def without_secrets(text: str) -> str:
+        text = _QUERY.sub(rf"\1{_MASK}", _USERINFO.sub(f"{_MASK}@", text))
+        for secret in secrets:
+            text = text.replace(secret, _MASK)
+        return text
+
+    return without_secrets
 
 
 def redact_all(value: Any) -> Any:

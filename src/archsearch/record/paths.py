@@ -92,6 +92,26 @@ class SearchPaths:
         return self.root / "space.yaml"
 
     @property
+    def report(self) -> Path:
+        """The report, one page."""
+        return self.root / "report.html"
+
+    @property
+    def report_summary(self) -> Path:
+        """The report's summary as Markdown."""
+        return self.root / "report.md"
+
+    @property
+    def trials_table(self) -> Path:
+        """One row a trial, for pandas, Polars, DuckDB."""
+        return self.root / "trials.parquet"
+
+    @property
+    def epochs_table(self) -> Path:
+        """One row an epoch."""
+        return self.root / "epochs.parquet"
+
+    @property
     def trials(self) -> Path:
         """The folder of all trials."""
         return self.root / "trials"

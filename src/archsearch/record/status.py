@@ -83,26 +83,41 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
         UsageError: There is no such search.
         UnfitError: Its record cannot be read.
     """
+    database = existing_record(runs, name, database_url)
+    try:
+        search = get_search(database, name)
+        return SearchStatus(
+            search=search,
+            state=state_of(database, search),
+            trials=read_trials(database, search.id),
+            refusals=read_refusals(database, search.id),
+            undelivered=Outbox(database, search.id).count_waiting(),
+            paths=runs.search(name),
+        )
+    finally:
+        database.close()
+
+
+def existing_record(runs: RunsFolder, name: str, database_url: str | None = None) -> Database:
+    """The record that should know a search; the caller closes it.
+
+    Raises:
+        UsageError: The folder has no search of that name, or the URL cannot be read.
+        UnfitError: The record cannot be used.
+    """
     paths = runs.search(name)
     if database_url is None and not paths.database.is_file():
         raise UsageError(
             f"there is no search {name!r} in {runs.root}: {nearest_names(name, runs.names())}"
         )
-    database = Database.open(database_url or paths.database, create=False)
-    try:
-        search = get_search(database, name)
-        live = lease.is_live(database, search.id)
-        state: State = "running" if live else "finished" if search.finished else "interrupted"
-        return SearchStatus(
-            search=search,
-            state=state,
-            trials=read_trials(database, search.id),
-            refusals=read_refusals(database, search.id),
-            undelivered=Outbox(database, search.id).count_waiting(),
-            paths=paths,
-        )
-    finally:
-        database.close()
+    return Database.open(database_url or paths.database, create=False)
+
+
+def state_of(database: Database, search: SearchRow) -> State:
+    """Whether a driver runs the search, and if not, whether something is left to do."""
+    if lease.is_live(database, search.id):
+        return "running"
+    return "finished" if search.finished else "interrupted"
 
 
 def all_statuses(

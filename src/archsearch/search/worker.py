@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import platform
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,9 @@ def work(assignment: Assignment) -> Generator[Report, None, None]:
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
         with _log_to(paths.log):
-            logger.info("attempt %d at %s", assignment.attempt, assignment.config.name)
+            # `record.attempts.workers_in_log` reads this line.
+            what = (assignment.attempt, assignment.config.name, platform.node())
+            logger.info("attempt %d at %s on %s", *what)
             yield from _reports(assignment, paths)
     except (OSError, UnfitError) as error:
         reason = str(error)

@@ -153,6 +153,10 @@ class Projection:
                 trial = self._runs.trial(int(checkpoint["number"]))
                 self._client.log_artifact(trial, str(path), "checkpoints")
 
+        for report in payload.get("reports") or []:
+            if Path(report).is_file():
+                self._client.log_artifact(run_id, report, "report")
+
     def _end_waiting_trials(self, search: Run, message: Message) -> None:
         """No run is left running by a search that does not run."""
         uuid = search.data.tags["search"]
