@@ -10,7 +10,7 @@ import typer
 
 from archsearch.errors import UsageError
 from pipeline._main import new_app, run
-from pipeline._options import Database, DataDir, RunsDir, TrackingUri, parsed_duration
+from pipeline._options import Data, Database, DataDir, RunsDir, TrackingUri, parsed_duration
 
 app = new_app(
     "Search a space of convolutional networks, or continue a search.\n\n"
@@ -34,13 +34,7 @@ def search(
             "space file."
         ),
     ],
-    data: Annotated[
-        str,
-        typer.Option(
-            help="digits, digits_attributes (several labels an image), fashion_mnist, cifar10, "
-            "cifar100 or svhn."
-        ),
-    ] = "digits",
+    data: Data = "digits",
     data_dir: DataDir = None,
     train_size: Annotated[
         int | None, typer.Option(min=1, help="Train on so many images, not on all.")
@@ -48,7 +42,13 @@ def search(
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Resize images to this side, once.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all, baselines included.")] = 20,
+    trials: Annotated[
+        str,
+        typer.Option(
+            help="Trials in all, baselines included; or +50: so many more than were asked for "
+            "before. The same +50 again, while those are not finished, goes on with them."
+        ),
+    ] = "20",
     time_budget: Annotated[
         str | None,
         typer.Option(help="Pause after so long, such as 90s, 30m or 2h (resumable)."),
@@ -74,10 +74,26 @@ def search(
             "where no GPU is (160,000 MACs a pixel), else none; `none` lifts it."
         ),
     ] = "default",
+    retry_memory: Annotated[
+        bool,
+        typer.Option(
+            "--retry-memory",
+            help="Variants predicted to take as much memory as a trial that ran out of it are "
+            "refused. This forgets the trials that did so before: there is more room now.",
+        ),
+    ] = False,
     random_share: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of trials drawn uniformly and never stopped."),
     ] = 0.1,
+    confirm: Annotated[
+        str,
+        typer.Option(
+            metavar="KxS",
+            help="At the end train the K best trials, and the best of each family at matched "
+            "MACs, again from scratch with S seeds each; they decide the winner. none: no winner.",
+        ),
+    ] = "3x3",
     hang_seconds: Annotated[
         float,
         typer.Option(
@@ -103,7 +119,7 @@ def search(
     from rich.console import Console
 
     from archsearch.search.display import open_display
-    from archsearch.search.request import SearchRequest, parsed_count
+    from archsearch.search.request import SearchRequest, parsed_count, parsed_trials
     from archsearch.search.run import run_search
     from archsearch.search.summary import print_summary
 
@@ -115,7 +131,7 @@ def search(
         data_dir=data_dir,
         train_size=train_size,
         image_size=image_size,
-        trials=trials,
+        **parsed_trials(trials),
         time_budget_seconds=parsed_duration("--time-budget", time_budget),
         concurrency=concurrency,
         cpus_per_trial=cpus_per_trial,
@@ -123,7 +139,9 @@ def search(
         max_epochs=max_epochs,
         max_params=parsed_count("--max-params", max_params),
         max_macs=max_macs if max_macs == "default" else parsed_count("--max-macs", max_macs),
+        retry_memory=retry_memory,
         random_share=random_share,
+        confirm=confirm,
         hang_seconds=hang_seconds,
         seed=seed,
         name=name,

@@ -31,17 +31,22 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how searches stand."""
+    from archsearch.analysis.winner import standing_json, standing_lines, standing_of
     from archsearch.record.paths import RunsFolder
     from archsearch.record.status import all_statuses, render, render_overview, search_status
 
     runs = RunsFolder(runs_dir)
     if name is not None:
         one = search_status(runs, name, database)
-        print(json_module.dumps(one.as_json(), indent=2) if json else render(one))
+        standing = standing_of(one)
+        told = one.as_json() | standing_json(*standing)
+        text = "\n".join([render(one), *standing_lines(*standing)])
+        print(json_module.dumps(told, indent=2) if json else text)
         return
     readable, errors = all_statuses(runs, database)
     if json:
-        print(json_module.dumps([each.as_json() for each in readable], indent=2))
+        all_told = [each.as_json() | standing_json(*standing_of(each)) for each in readable]
+        print(json_module.dumps(all_told, indent=2))
     elif readable or not errors:
         print(render_overview(readable, runs))
     for error in errors:

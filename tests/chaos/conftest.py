@@ -87,7 +87,9 @@ class NewRequest:
         runs = self.root / folder / "runs"
         runs.mkdir(parents=True)
         (runs / "data").symlink_to(self.data_cache)
-        values: dict[str, Any] = {"trials": 10, "tracking_uri": NO_TRACKING, "space": str(space)}
+        values: dict[str, Any] = {
+            "trials": 10, "tracking_uri": NO_TRACKING, "space": str(space), "confirm": "none",
+        }  # fmt: skip
         return SearchRequest(runs_dir=runs, **values | fields)
 
 

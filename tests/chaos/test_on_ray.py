@@ -21,11 +21,16 @@ from tests.cli_support import call, start_search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ONE_WORKER = ("--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one")
-TWO_WORKERS = ("--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two")
+ONE_WORKER = (
+    "--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one", "--confirm", "none",
+)  # fmt: skip
+TWO_WORKERS = (
+    "--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two", "--confirm", "none",
+)  # fmt: skip
 
 LONG_TRIALS = (
     "--space", "smoke", "--trials", 2, "--max-epochs", 40, "--concurrency", 1, "--name", "long",
+    "--confirm", "none",
 )  # fmt: skip
 
 
@@ -189,7 +194,7 @@ def test_host_memory_that_runs_out_gives_one_more_attempt_alone(
     limits = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "250"}
     done = call(
         "search", "--space", "smoke", "--trials", 2, "--concurrency", 2, "--max-epochs", 60,
-        "--name", "tight", cwd=tmp_path, **limits,
+        "--name", "tight", "--confirm", "none", cwd=tmp_path, **limits,
     )  # fmt: skip
     now = snapshot(tmp_path / "runs")
     trials = now.recorded.trials
@@ -217,7 +222,10 @@ def test_planted_secrets_are_in_no_file_and_no_output(tmp_path: Path, faults: Fa
         "AWS_SECRET_ACCESS_KEY": f"{SECRET}-key",
         "MY_API_TOKEN": f"{SECRET}-token",
     }
-    search = ("--space", "smoke", "--trials", 2, "--concurrency", 2, "--name", "secret")
+    search = (
+        "--space", "smoke", "--trials", 2, "--concurrency", 2, "--name", "secret",
+        "--confirm", "none",
+    )  # fmt: skip
     outputs = []
     for extra in (("--tracking-uri", uri), ("--tracking-uri", uri, "--json")):
         done = call("search", *search, *extra, "--trials", 2, cwd=tmp_path, **secrets)
@@ -280,7 +288,10 @@ def test_a_lost_node_costs_an_epoch_of_its_trial(
     lose: Callable[[Any, Any], None], loss: str, tmp_path: Path, faults: FaultTable
 ) -> None:
     with cluster_of_two() as (cluster, address):
-        command = ("--space", "smoke", "--trials", 3, "--max-epochs", 100, "--name", "spread")
+        command = (
+            "--space", "smoke", "--trials", 3, "--max-epochs", 100, "--name", "spread",
+            "--confirm", "none",
+        )  # fmt: skip
         with start_search(*command, "--address", address, cwd=tmp_path) as search:
             busy: set[int] = set()
             while len(busy) < 2:  # a worker that only starts is started elsewhere by Ray itself

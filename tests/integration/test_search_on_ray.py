@@ -14,8 +14,12 @@ import pytest
 
 from tests.cli_support import call, start_search, status
 
-ONE_WORKER = ("--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one")
-TWO_WORKERS = ("--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two")
+ONE_WORKER = (
+    "--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one", "--confirm", "none",
+)  # fmt: skip
+TWO_WORKERS = (
+    "--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two", "--confirm", "none",
+)  # fmt: skip
 
 
 def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -51,6 +51,7 @@ def test_the_command_of_a_request_asks_for_the_same_request() -> None:
         max_macs=123_456_789,
         random_share=0.05,
         gpus_per_trial=0.5,
+        confirm="2x5",
         name="first",
     )
     words = shlex.split(request.command(trials=40))[3:]

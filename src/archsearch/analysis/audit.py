@@ -7,9 +7,10 @@ trials of its family: among those the rule would have kept, had it known the end
 other trials cannot say what belongs to its best, for early stopping hid where they would have
 ended.
 
-A rate of 1 - 1/eta of `num_best` missed (or 1/eta of the stops wrong) is what a coin would give:
-then the rungs know nothing. Whether a family is treated *worse than others* is another question:
-see `unfairness`.
+How to read the rates: a coin would make 1/eta of the stops wrong. A family that is weaker than
+others from the first epoch to the last loses its best, too, and rightly: its rates are high, and
+nothing is amiss. Whether a family is stopped for being slow and not for being weak is therefore
+another question, see `unfairness`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from archsearch.errors import UsageError
 from archsearch.record.trial import Outcome, TrialRecord
 
 Budget = Literal["params", "macs", "seconds"]
@@ -68,14 +69,25 @@ class Population:
         return sum(member.is_lost for member in self.members)
 
 
+def checked_budget(text: str) -> Budget:
+    """What can be matched, by its name.
+
+    Raises:
+        UsageError: It is none of `BUDGETS`.
+    """
+    for budget in BUDGETS:
+        if text == budget:
+            return budget
+    raise UsageError(f"--budget {text!r}: costs that can be matched are {', '.join(BUDGETS)}")
+
+
 def populations(trials: Sequence[TrialRecord], budget: Budget) -> dict[str, Population]:
     """The random arm by family, for every family that has any trial; by family name.
 
     Raises:
-        ValueError: `budget` is none of `BUDGETS`.
+        UsageError: `budget` is none of `BUDGETS`.
     """
-    if budget not in BUDGETS:
-        raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}, but got {budget!r}")
+    checked_budget(budget)
     families = sorted({trial.family for trial in trials if trial.arm != "confirm"})
     return {
         family: _population(family, [t for t in trials if t.family == family], budget)

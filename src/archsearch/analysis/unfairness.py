@@ -14,6 +14,9 @@ A family is treated unfairly at a rung when, among all those trials,
    Mann-Whitney test of the rises, Bonferroni-corrected for families and rungs),
 4. and the rule would have stopped a larger share of it than of the others.
 
+Trials that were lost (diverged, out of memory) are left out: how often a family's members come to
+nothing is no question of how fast it learns.
+
 Rungs know less than the end, so a strong family's lead grows and a weak one's shrinks on its way
 without any crossing: that alone fulfils 3, and is what 1 and 2 exclude. Where families run alike,
 3 is exact, so fewer than `SIGNIFICANCE` of all searches are accused wrongly.
@@ -35,7 +38,7 @@ SIGNIFICANCE = 0.05
 """How many of the searches without unfairness may be told of one."""
 
 FIRST_LOOK = 10
-"""Trials with a known end, over all families, before a running search is looked at."""
+"""Fully trained trials, over all families, before a running search is looked at."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Unfairness:
     Attributes:
         family: Its name.
         rung_epochs: The rung.
-        num_trials: Never-stopped trials of the family with a known end.
+        num_trials: Never-stopped trials of the family that were trained to their end.
         num_others: Those of all other families.
         share_at_rung: Pairs with the others that the family wins there, ties half.
         share_at_end: Pairs that it wins at full fidelity.
@@ -94,15 +97,15 @@ def unfairness_by_family(
 ) -> list[Unfairness]:
     """Each family's worst rung, by family name, significant or not.
 
-    Families without a protected trial whose end is known are left out, and so is a search of one
-    family or without rungs.
+    Families without a protected trial that was trained to its end are left out, and so is a
+    search of one family or without rungs.
 
     Args:
         trials: All trials of the search.
         rungs: The decision rungs.
         level: How many searches without unfairness may be told of one.
     """
-    known = outcomes([t for t in trials if t.arm in PROTECTED_ARMS], rungs)
+    known = _trained(trials, rungs)
     families = sorted({one.family for one in known})
     if len(families) < 2:
         return []
@@ -118,14 +121,21 @@ def unfairness_by_family(
 def unfair_families(trials: Sequence[TrialRecord], rungs: Sequence[int]) -> list[Unfairness]:
     """The families that a *running* search stops unfairly; to be asked after each trial's end.
 
-    It looks when the never-stopped trials with a known end are 10, 20, 40, … and spends half of
-    what is left of `SIGNIFICANCE` at each look, so that asking often accuses nobody more often.
+    It looks when the never-stopped trials that were trained to their end are 10, 20, 40, … and
+    spends half of what is left of `SIGNIFICANCE` at each look, so that asking often accuses
+    nobody more often.
     """
-    num_known = len(outcomes([t for t in trials if t.arm in PROTECTED_ARMS], ()))
+    num_known = len(_trained(trials, ()))
     level = _level_of_look(num_known)
     if level is None:
         return []
     return [u for u in unfairness_by_family(trials, rungs, level) if u.is_significant]
+
+
+def _trained(trials: Sequence[TrialRecord], rungs: Sequence[int]) -> list[Outcome]:
+    """The trials that were never stopped and are trained to their end."""
+    known = outcomes([t for t in trials if t.arm in PROTECTED_ARMS], rungs)
+    return [one for one in known if one.is_trained]
 
 
 def _level_of_look(num_known: int) -> float | None:

@@ -137,7 +137,8 @@ def verdict(
         level: Of the intervals, and so of the decision.
 
     Raises:
-        ValueError: `budget` is unknown, or `0 < level < 1` does not hold.
+        UsageError: `budget` is unknown.
+        ValueError: `0 < level < 1` does not hold.
     """
     if not 0 < level < 1:
         raise ValueError(f"`0 < level < 1` must hold, but got level={level}")

@@ -17,8 +17,8 @@ from archsearch.analysis.finalists import (
 )
 from archsearch.analysis.intervals import Interval, wilson_interval
 from archsearch.record.database import Database
-from archsearch.record.reader import read_trials
 from archsearch.record.readings import TestReading, read_readings
+from archsearch.record.status import SearchStatus
 from archsearch.record.trial import SearchRow, TrialRecord
 
 
@@ -61,24 +61,35 @@ class Winner:
 
 
 def find_winner(
-    database: Database, search: SearchRow, trials: Sequence[TrialRecord] | None = None
+    database: Database, search: SearchRow, trials: Sequence[TrialRecord]
+) -> Winner | None:
+    """`winner_of` with what the record says of the readings."""
+    return winner_of(search, trials, read_readings(database, search.id))
+
+
+def winner_of(
+    search: SearchRow, trials: Sequence[TrialRecord], readings: Sequence[TestReading]
 ) -> Winner | None:
     """The winner of a search whose confirm runs have all ended; None before, and without any.
 
     Args:
-        database: The record.
         search: As its last driver has left it: its settings say how many runs are wanted.
-        trials: Its trials, if they are read already.
+        trials: All of its.
+        readings: All of its.
     """
-    trials = read_trials(database, search.id) if trials is None else trials
     spec = parse_confirm(search.settings.get("confirm") or "none")
     best, model = winner(trials), winner_model(trials)
     if best is None or model is None or not is_confirmed(trials, spec):
         return None
-    readings = [r for r in read_readings(database, search.id) if not r.forced]
-    own = (r for r in readings if r.subject.number == model.number)
+    own = (r for r in readings if r.subject.number == model.number and not r.forced)
     models = {(r.subject.number, r.subject.checksum) for r in readings}
     return Winner(best, model, next(own, None), len(models))
+
+
+def standing_of(status: SearchStatus) -> tuple[list[Confirmed], Winner | None]:
+    """The finalists, best first, and the winner if it is known."""
+    trials = status.trials
+    return confirmed(trials), winner_of(status.search, trials, status.readings)
 
 
 def confirmed_json(entry: Confirmed) -> dict[str, Any]:
@@ -100,13 +111,10 @@ def confirmed_json(entry: Confirmed) -> dict[str, Any]:
     }
 
 
-def standing_json(
-    database: Database, search: SearchRow, trials: Sequence[TrialRecord]
-) -> dict[str, Any]:
-    """What `pipeline.status --json` says of the confirm runs: `confirmed` and `winner`."""
-    best = find_winner(database, search, trials)
+def standing_json(entries: Sequence[Confirmed], best: Winner | None) -> dict[str, Any]:
+    """The finalists and the winner as JSON."""
     return {
-        "confirmed": [confirmed_json(entry) for entry in confirmed(trials)],
+        "confirmed": [confirmed_json(entry) for entry in entries],
         "winner": None if best is None else best.as_json(),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archsearch.command_line import command_line
@@ -13,7 +13,15 @@ from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials, search_names
-from archsearch.record.trial import Refusal, SearchRow, TrialRecord, incumbent
+from archsearch.record.readings import TestReading, read_readings
+from archsearch.record.trial import (
+    Refusal,
+    SearchRow,
+    TrialRecord,
+    confirm_runs,
+    incumbent,
+    search_trials,
+)
 
 State = Literal["running", "interrupted", "finished"]
 
@@ -28,11 +36,13 @@ class SearchStatus:
     refusals: list[Refusal]
     undelivered: int
     paths: SearchPaths
+    readings: list[TestReading] = field(default_factory=list)
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many trials ended how; `unfinished` for those without an outcome."""
-        return dict(Counter(trial.outcome or "unfinished" for trial in self.trials))
+        """How many search trials ended how; `unfinished` for those without an outcome."""
+        searched = search_trials(self.trials)
+        return dict(Counter(trial.outcome or "unfinished" for trial in searched))
 
     def as_json(self) -> dict[str, Any]:
         """The status as one JSON object; a trial's outcome is null while it is unfinished."""
@@ -93,6 +103,7 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
             refusals=read_refusals(database, search.id),
             undelivered=Outbox(database, search.id).count_waiting(),
             paths=runs.search(name),
+            readings=read_readings(database, search.id),
         )
     finally:
         database.close()
@@ -153,9 +164,12 @@ def render(status: SearchStatus) -> str:
     is_held = status.state == "running" and search.holder is not None
     who = f" by {lease.describe(search.holder or {})}" if is_held else ""
     counted = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.outcomes.items()))
+    again = len(confirm_runs(status.trials))
     lines = [
-        f"{search.name}: {status.state}{who}; {len(status.trials)} trials ({counted or 'none'}), "
-        f"{len(status.refusals)} draws refused, {search.seconds:.0f} s",
+        f"{search.name}: {status.state}{who}; {len(status.trials) - again} trials "
+        f"({counted or 'none'}), "
+        + (f"{again} confirm run{'s' if again > 1 else ''}, " if again else "")
+        + f"{len(status.refusals)} draws refused, {search.seconds:.0f} s",
     ]
     if search.ending:
         lines.append(f"last ending: {search.ending}")
@@ -182,7 +196,6 @@ def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:
     for status in all_searches:
         best = incumbent(status.trials)
         told = f"best {best.name} {best.val_accuracy:.4f}" if best else "nothing completed"
-        lines.append(
-            f"{status.search.name:40} {status.state:12} {len(status.trials):5} trials  {told}"
-        )
+        num_trials = len(search_trials(status.trials))
+        lines.append(f"{status.search.name:40} {status.state:12} {num_trials:5} trials  {told}")
     return "\n".join(lines)

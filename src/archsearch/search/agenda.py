@@ -17,6 +17,7 @@ class Turn(Enum):
     """What the next free worker is for, if not for a trial that waits."""
 
     NEW = "a trial that was not issued before"
+    CONFIRM = "a confirm run, if one is due: the search has all the trials that it wants"
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Agenda:
     """Trials by number: those that run, those that wait to go on, and how many may follow.
 
     Attributes:
-        num_trials: How many trials were asked for.
+        num_trials: How many trials were asked for, confirm runs not counted.
         running: Those that a worker has now.
         waiting: Those to be issued again, first come first served.
         alone: One that must run while no other does: its machine's memory was not enough.
@@ -53,7 +54,7 @@ class Agenda:
         return not self.exhausted and num_issued < self.num_trials
 
     def next(self, num_slots: int, num_issued: int) -> int | Turn | Pause:
-        """The number of a trial that waits, NEW, or why there is nothing to start."""
+        """The number of a trial that waits, NEW, CONFIRM, or why there is nothing to start."""
         if self.draining is not None:
             return Pause.DONE
         if self.paused or len(self.running) >= num_slots:
@@ -62,9 +63,13 @@ class Agenda:
             return Pause.WAIT if self.running else self.alone
         if self.waiting:
             return self.waiting.pop(0)
-        if self.closed is None and self.asks_for_more(num_issued):
-            return Turn.NEW
-        # A trial that is still running may come back as lost.
+        if self.closed is None:
+            return Turn.NEW if self.asks_for_more(num_issued) else Turn.CONFIRM
+        return self.idle
+
+    @property
+    def idle(self) -> Pause:
+        """What there is to do when nothing can be started: a running trial may come back lost."""
         return Pause.WAIT if self.running else Pause.DONE
 
     def ended(self, number: int) -> None:

@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from archsearch.analysis.unfairness import FairnessWatch
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import RungTable
+from archsearch.halving.rung_table import Ruling, RungTable
 from archsearch.record.database import now_ms
 from archsearch.record.paths import SearchPaths
-from archsearch.record.trial import EpochRecord, TrialRecord
+from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
 from archsearch.record.writer import Ending, Writer
-from archsearch.search.agenda import Agenda, Pause
+from archsearch.search.agenda import Agenda, Pause, Turn
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
-from archsearch.search.draws import Draws, ExhaustedError
+from archsearch.search.confirmation import Confirmation
+from archsearch.search.draws import Draw, Draws, ExhaustedError
 from archsearch.search.events import (
     EpochFinished,
     Listener,
     Said,
     TrialStarted,
     Warned,
+    WarnedOfUnfairness,
     trial_ended,
 )
 from archsearch.search.losses import Loss
@@ -61,6 +64,7 @@ class Director:
         slot: Slot,
         patience: Patience,
         listener: Listener,
+        confirmation: Confirmation | None = None,
     ) -> None:
         self._writer = writer
         self._paths = paths
@@ -71,6 +75,8 @@ class Director:
         self._slot = slot
         self._tell = listener
         self._patience = patience
+        self._fairness = FairnessWatch(rungs.ladder.rungs)
+        self._confirmation = confirmation or Confirmation()
         self._agenda = Agenda(num_trials)
         self._trials: dict[int, TrialRecord] = {}
         self._skipped: set[str] = set()
@@ -83,8 +89,10 @@ class Director:
     @property
     def unfinished(self) -> bool:
         """Whether something of what was asked for is left to do."""
-        return self._agenda.asks_for_more(len(self._trials)) or any(
-            not trial.is_finished for trial in self._trials.values()
+        return (
+            self._agenda.asks_for_more(len(search_trials(self.trials)))
+            or any(not trial.is_finished for trial in self._trials.values())
+            or self._confirmation.is_due(self.trials)
         )
 
     @property
@@ -119,12 +127,7 @@ class Director:
         recorded = [(epoch, trial) for trial in trials for epoch in trial.epochs]
         for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
             if epoch.val_accuracy is not None:
-                self._rungs.report(
-                    trial.number,
-                    epoch.epoch,
-                    epoch.val_accuracy,
-                    protected=is_protected_trial(trial),
-                )
+                self._rule(trial, epoch.epoch, epoch.val_accuracy)
         for trial in list(self._trials.values()):
             if not trial.is_finished:
                 self._adopt_published(trial)
@@ -168,20 +171,23 @@ class Director:
         Raises:
             UnfitError: No variant is feasible.
         """
-        answer = self._agenda.next(num_slots, len(self._trials))
+        answer = self._agenda.next(num_slots, len(search_trials(self.trials)))
         if isinstance(answer, Pause):
             return answer
         if isinstance(answer, int):
             return self._issue_again(answer)
+        if answer is Turn.CONFIRM:
+            run = self._confirmation.next(self.trials)
+            return self._agenda.idle if run is None else self._issue_new(run)
         try:
-            return self._issue_new(len(self._trials))
+            return self._issue_new(self._draws.next(len(self._trials)))
         except ExhaustedError as error:
             self._agenda.exhausted = True
             self._tell(Said(f"the search ends early: {error}"))
             return self.next_assignment(num_slots)
 
-    def _issue_new(self, number: int) -> Assignment:
-        draw = self._draws.next(number)
+    def _issue_new(self, draw: Draw) -> Assignment:
+        number = len(self._trials)
         trial = TrialRecord(
             number=number,
             family=draw.config.architecture.family,
@@ -280,9 +286,7 @@ class Director:
             checksum=checksum,
             created_ms=now_ms(),
         )
-        ruling = self._rungs.report(
-            trial.number, result.epoch, result.val_accuracy, protected=is_protected_trial(trial)
-        )
+        ruling = self._rule(trial, result.epoch, result.val_accuracy)
         shadow = result.epoch if ruling.shadow_stop else None
         ending = ending_of(result, ruling, TrialConfig.model_validate(trial.config).max_epochs)
         self._writer.add_epoch(trial.number, epoch, shadow_rung_epochs=shadow, ending=ending)
@@ -297,6 +301,14 @@ class Director:
             )
         )
         self._changed(updated, ending)
+
+    def _rule(self, trial: TrialRecord, epoch: int, val_accuracy: float) -> Ruling:
+        """The rungs' answer to an epoch; confirm runs are not compared with anything."""
+        if trial.is_confirm_run:
+            return Ruling(Decision.CONTINUE)
+        return self._rungs.report(
+            trial.number, epoch, val_accuracy, protected=is_protected_trial(trial)
+        )
 
     def _end(self, trial: TrialRecord, ending: Ending, result: EpochResult | None) -> None:
         """A trial ends outside the rungs; a diverged epoch is kept as its last one."""
@@ -324,6 +336,11 @@ class Director:
         if ending is not None:
             self._agenda.ended(trial.number)
             self._tell(trial_ended(trial))
+            learned = None if trial.is_confirm_run else self._draws.memory.learn(trial)
+            if learned is not None:
+                self._tell(Warned(learned))
+            for unfair in self._fairness.after(trial, self.trials):
+                self._tell(WarnedOfUnfairness(unfair.sentence, unfair.family))
 
     def on_released(self, number: int) -> None:
         """The worker of a trial is free again: it ended, or was let go in a drain or a pause."""

@@ -16,7 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.halving.arms import CONFIRM
 from archsearch.search.events import (
+    ConfirmationStarted,
     EpochFinished,
     Event,
     Said,
@@ -24,6 +26,7 @@ from archsearch.search.events import (
     TrialEnded,
     TrialStarted,
     Warned,
+    WinnerFound,
     as_json,
 )
 
@@ -123,8 +126,12 @@ class PlainLines(_Plain):
                 accuracy = shown_accuracy(event.val_accuracy)
                 self._line(
                     f"trial {event.number}: {event.name} {event.outcome} after {event.epochs} "
-                    f"epochs, {accuracy} ({event.reason})"
+                    f"epoch{'s' if event.epochs != 1 else ''}, {accuracy} ({event.reason})"
                 )
+            case ConfirmationStarted():
+                self._line(shown_confirmation(event))
+            case WinnerFound(winner):
+                self._line(shown_winner(winner))
             case EpochFinished():
                 pass
 
@@ -154,7 +161,7 @@ class LiveTable:
         self._num_trials = self._num_slots = 0
         self._devices = ""
         self._began: float | None = None
-        self._ended_before = 0
+        self._num_confirm_runs = self._ended_before = 0
         self._live = Live(
             console=console, refresh_per_second=2, get_renderable=self._draw, transient=True
         )
@@ -175,6 +182,12 @@ class LiveTable:
                 self._live.console.print(
                     f"warning: {text}", style="yellow", highlight=False, markup=False
                 )
+            case ConfirmationStarted():
+                self._live.console.print(shown_confirmation(event), highlight=False, markup=False)
+                with self._lock:
+                    self._take(event)
+            case WinnerFound(winner):
+                self._live.console.print(shown_winner(winner), highlight=False, markup=False)
             case _:
                 with self._lock:
                     self._take(event)
@@ -197,10 +210,13 @@ class LiveTable:
                 row.val_accuracy = event.val_accuracy
             case TrialEnded():
                 row = self._rows.setdefault(
-                    event.number, _Row(event.number, event.name, event.family)
+                    event.number, _Row(event.number, event.name, event.family, event.arm)
                 )
                 row.outcome, row.epoch = event.outcome, event.epochs
                 row.val_accuracy = event.val_accuracy
+            case ConfirmationStarted():
+                started = sum(row.arm == CONFIRM for row in self._rows.values())
+                self._num_confirm_runs = started + event.num_missing
             case _:
                 pass
 
@@ -248,25 +264,48 @@ class LiveTable:
     def _footer(self, rows: list[_Row]) -> str:
         if self._began is None:
             return "starting workers …"
-        outcomes = Counter(row.outcome for row in rows if row.outcome is not None)
-        completed = [row for row in rows if row.outcome == "completed"]
+        searched = [row for row in rows if row.arm != CONFIRM]
+        outcomes = Counter(row.outcome for row in searched if row.outcome is not None)
+        completed = [row for row in searched if row.outcome == "completed"]
+        num_confirmed = sum(r.arm == CONFIRM and r.outcome is not None for r in rows)
         best = max(completed, key=lambda row: row.val_accuracy or 0.0, default=None)
         num_running = sum(row.outcome is None for row in rows)
         elapsed = time.monotonic() - self._began
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         parts = [
             f"{sum(outcomes.values())} of {self._num_trials} trials ended"
-            + (f" ({told})" if told else ""),
+            + (f" ({told})" if told else "")
+            + (
+                f", {num_confirmed} of {self._num_confirm_runs} confirm runs"
+                if self._num_confirm_runs
+                else ""
+            ),
             f"{num_running} of {self._num_slots} slots in use ({self._devices})",
             f"elapsed {shown_seconds(elapsed)}",
         ]
-        ended_now = sum(outcomes.values()) - self._ended_before
-        if ended_now:
-            left = (self._num_trials - sum(outcomes.values())) * elapsed / ended_now
+        num_ended = sum(outcomes.values()) + num_confirmed
+        if num_ended > self._ended_before:
+            wanted = self._num_trials + self._num_confirm_runs
+            left = (wanted - num_ended) * elapsed / (num_ended - self._ended_before)
             parts.append(f"about {shown_seconds(left)} left")
         if best is not None:
             parts.append(f"best so far {best.name} {shown_accuracy(best.val_accuracy)}")
         return " · ".join(parts)
+
+
+def shown_confirmation(event: ConfirmationStarted) -> str:
+    """What is trained again, in a sentence."""
+    names = ", ".join(f"{name} (trial {number})" for number, name in event.finalists)
+    times = f"{event.num_seeds} time{'s' if event.num_seeds > 1 else ''} each"
+    return f"confirming: {names} trained again from scratch, {times}; {event.num_missing} to go"
+
+
+def shown_winner(winner: dict[str, Any]) -> str:
+    """The winner in a sentence; the summary has the rest."""
+    return (
+        f"winner: {winner['name']} (trial {winner['trial']}), about {winner['estimate']:.4f} on "
+        f"validation images; {winner['test_accuracy']:.4f} of the test images right"
+    )
 
 
 def shown_accuracy(value: float | None) -> str:

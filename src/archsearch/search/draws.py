@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsearch.halving.arms import Arm, assign_arm, is_random, random_family
-from archsearch.record.trial import Refusal, TrialRecord
+from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.schema import InputSpec
+from archsearch.search.memory_limit import RAN_OUT, MemoryLimit
 from archsearch.search.preflight import (
     MAX_REFUSALS_IN_A_ROW,
     InfeasibleError,
@@ -17,6 +18,7 @@ from archsearch.search.preflight import (
 )
 from archsearch.search.study import Study, seed_of
 from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.suggest import SmallestSuggester
 from archsearch.spaces.trial import TrialConfig
 
 
@@ -38,8 +40,12 @@ class Draw:
 class Draws:
     """Draws trial after trial; what it answers depends on the seed and the told trials alone.
 
+    A draw follows from its place among the search trials, not from its number: confirm runs may
+    have taken numbers between, and do not change what is drawn after them.
+
     Attributes:
         on_refusal: Called with each draw that takes no number, before the next one.
+        memory: What trials that ran out of memory have taught; baselines are tried all the same.
         skipped_baselines: Baselines above a cap, by name, with the reason.
     """
 
@@ -51,6 +57,7 @@ class Draws:
     seed: int
     random_share: float
     on_refusal: Callable[[Refusal], None]
+    memory: MemoryLimit = field(default_factory=MemoryLimit)
     skipped_baselines: dict[str, str] = field(default_factory=dict)
     _baselines: list[dict[str, Any]] = field(default_factory=list)
     _arms: dict[str, list[Arm]] = field(default_factory=dict)
@@ -73,7 +80,7 @@ class Draws:
         A driver may have been killed between a refusal and the draw after it: that is the one to
         go on with, not the first draw again.
         """
-        for trial in trials:
+        for trial in search_trials(trials):
             self._count(trial.number, trial.family, trial.arm, trial.config_digest)
         for refusal in refusals:
             self._refused.setdefault(refusal.before_number, []).append(refusal)
@@ -85,7 +92,8 @@ class Draws:
             UnfitError: 200 draws in a row were above a cap.
             ExhaustedError: 200 draws in a row were refused, duplicates among them.
         """
-        draw = self._baseline(number) or self._accepted_draw(number)
+        place = sum(len(arms) for arms in self._arms.values())
+        draw = self._baseline(number, place) or self._accepted_draw(number, place)
         self._count(number, draw.config.architecture.family, draw.arm, draw.config.digest)
         return draw
 
@@ -93,19 +101,19 @@ class Draws:
         self._arms.setdefault(family, []).append(arm)  # type: ignore[arg-type]
         self._numbers.setdefault(digest, number)
 
-    def _baseline(self, number: int) -> Draw | None:
+    def _baseline(self, number: int, place: int) -> Draw | None:
         for params in self._baselines:
-            config = self._config(params, number)
+            config = self._config(params, place)
             if config.digest not in self._numbers:
                 self.study.accept(number, params)
                 return Draw("baseline", params, config, self.preflight.check(config))
         return None
 
-    def _accepted_draw(self, number: int) -> Draw:
-        refusals = self._refused.setdefault(number, [])
+    def _accepted_draw(self, number: int, place: int) -> Draw:
+        refusals = self._refused.setdefault(place, [])
         start = len(refusals) // MAX_REFUSALS_IN_A_ROW * MAX_REFUSALS_IN_A_ROW
         while len(refusals) < start + MAX_REFUSALS_IN_A_ROW:
-            draw = self._try(number, len(refusals))
+            draw = self._try(number, place, len(refusals))
             if isinstance(draw, Draw):
                 return draw
             refusals.append(draw)
@@ -116,43 +124,63 @@ class Draws:
                 f"{len(row)} draws in a row gave nothing new: the space has no other "
                 "feasible member that the sampler could find"
             )
-        raise nothing_feasible(row[-1].reason)
+        if any(RAN_OUT in refusal.reason for refusal in row):
+            told = f"{len(row)} draws in a row were refused. The last: {row[-1].reason}"
+            raise ExhaustedError(told)
+        raise nothing_feasible(f"family {self.space.family_of(row[-1].params)}", row[-1].reason)
 
-    def _try(self, number: int, draw: int) -> Draw | Refusal:
-        index = self._index(number)
+    def _try(self, number: int, place: int, draw: int) -> Draw | Refusal:
+        index = self._index(place)
         uniform = is_random(self.seed, index, self.random_share)
         if uniform:
-            families = sorted(self.space.families)
+            families = self._families_with_room()
             family = random_family(self.seed, index, families, self.random_share)
-            params = self.study.propose_uniformly(number, draw, family)
+            params = self.study.propose_uniformly(place, draw, family)
         else:
-            params = self.study.propose(number, draw)
-        arm = self._arm(number, params)
-        verdict = self._judge(number, arm, params)
+            params = self.study.propose(place, draw)
+        arm = self._arm(place, params)
+        verdict = self._judge(place, arm, params)
         if isinstance(verdict, Draw):
             self.study.accept(number, params, proposed=not uniform)
         elif not uniform:
             self.study.refuse(verdict.kind)
         return verdict
 
-    def _arm(self, number: int, params: dict[str, Any]) -> Arm:
+    def _families_with_room(self) -> list[str]:
+        """Families to draw from uniformly: not one that is known to be too large as a whole."""
+        families = sorted(self.space.families)
+        with_room = [family for family in families if self._has_room(family)]
+        return with_room or families
+
+    def _has_room(self, family: str) -> bool:
+        smallest = self.space.suggest(SmallestSuggester(), family).params
+        try:
+            self.memory.check(self._config(smallest, 0))
+        except InfeasibleError:
+            return False
+        except ValueError:  # the smallest of each field need not make a member
+            pass
+        return True
+
+    def _arm(self, place: int, params: dict[str, Any]) -> Arm:
         family_arms = self._arms.get(self.space.family_of(params), [])
         return assign_arm(
-            self.seed, self._index(number), family_arms, random_share=self.random_share
+            self.seed, self._index(place), family_arms, random_share=self.random_share
         )
 
-    def _index(self, number: int) -> int:
+    def _index(self, place: int) -> int:
         """The trial's place among those that are no baselines: what its arm follows from."""
-        return number - sum(arms.count("baseline") for arms in self._arms.values())
+        return place - sum(arms.count("baseline") for arms in self._arms.values())
 
-    def _judge(self, number: int, arm: Arm, params: dict[str, Any]) -> Draw | Refusal:
+    def _judge(self, place: int, arm: Arm, params: dict[str, Any]) -> Draw | Refusal:
         def refusal(kind: Any, reason: str) -> Refusal:
             asked_by = "random" if arm == "random" else "sampler"
-            return Refusal(number, kind, asked_by, params, reason)
+            return Refusal(place, kind, asked_by, params, reason)
 
         try:
-            config = self._config(params, number)
+            config = self._config(params, place)
             complexity = self.preflight.check(config)
+            self.memory.check(config)
         except (InfeasibleError, ValueError) as error:
             return refusal("infeasible", str(error))
         earlier = self._numbers.get(config.digest)
@@ -160,6 +188,6 @@ class Draws:
             return refusal("duplicate", f"it repeats trial {earlier}")
         return Draw(arm, params, config, complexity)
 
-    def _config(self, params: dict[str, Any], number: int) -> TrialConfig:
-        seed = seed_of(self.seed, "trial", number)
+    def _config(self, params: dict[str, Any], place: int) -> TrialConfig:
+        seed = seed_of(self.seed, "trial", place)
         return self.space.config(params, self.input_spec, seed, self.max_epochs)

@@ -26,6 +26,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class WarnedOfUnfairness(Warned):
+    """A family is being stopped for being slow: a warning like others that names the family."""
+
+    family: str
+
+
+@dataclass(frozen=True)
 class SearchStarted:
     """Workers are there; trials begin or continue."""
 
@@ -63,6 +70,27 @@ class EpochFinished:
 
 
 @dataclass(frozen=True)
+class ConfirmationStarted:
+    """The search has all its trials; its finalists are trained again."""
+
+    kind: ClassVar[str] = "confirmation_started"
+    finalists: tuple[tuple[int, str], ...]
+    """Number and name of each, best first."""
+    num_seeds: int
+    num_missing: int
+    """Runs that are still to be started; fewer than all when it goes on."""
+
+
+@dataclass(frozen=True)
+class WinnerFound:
+    """All confirm runs have ended, and the test split was read."""
+
+    kind: ClassVar[str] = "winner_found"
+    winner: dict[str, Any]
+    """As in `pipeline.status --json`."""
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial has its outcome."""
 
@@ -70,13 +98,23 @@ class TrialEnded:
     number: int
     name: str
     family: str
+    arm: str
     outcome: str
     reason: str
     epochs: int
     val_accuracy: float | None
 
 
-Event = Said | Warned | SearchStarted | TrialStarted | EpochFinished | TrialEnded
+Event = (
+    Said
+    | Warned
+    | SearchStarted
+    | TrialStarted
+    | EpochFinished
+    | TrialEnded
+    | ConfirmationStarted
+    | WinnerFound
+)
 Listener = Callable[[Event], None]
 
 
@@ -93,6 +131,7 @@ def trial_ended(trial: TrialRecord) -> TrialEnded:
         trial.number,
         trial.name,
         trial.family,
+        trial.arm,
         trial.outcome,
         trial.reason,
         len(trial.epochs),

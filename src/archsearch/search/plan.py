@@ -63,7 +63,7 @@ class Plan:
         return {
             "name": search.name,
             "uuid": search.uuid,
-            "space_name": self.space.name,
+            "space_name": search.space.get("name", self.space.name),
             "space": search.space,
             "data": self.data.model_dump(mode="json", exclude={"path"}),
             "identity": search.identity,

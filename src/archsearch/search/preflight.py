@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,36 +73,41 @@ class Preflight:
 
 
 def check_feasible(preflight: Preflight, space: SearchSpace, input_spec: InputSpec) -> None:
-    """Refuse a space of which nothing can be trained, before a search is begun.
+    """Refuse a space with a family that cannot be trained, before a search is begun.
 
-    The first member that passes is enough, so this costs one check where all is well.
+    The random arm draws uniformly within each family, so each must have members that pass; the
+    first one found is enough, so this costs one check a family where all is well.
 
     Raises:
-        UnfitError: Baselines, 200 uniform draws and the smallest member of each family were all
-            refused.
+        UnfitError: All of 200 uniform draws of a family were refused.
     """
-    reason = ""
-    for params in _members(space):
-        try:
-            preflight.check(space.config(params, input_spec, seed=0))
-        except (InfeasibleError, ValueError) as error:
-            reason = str(error)
-        else:
-            return
-    raise nothing_feasible(reason)
+    for family in sorted(space.families):
+        uniform = UniformSuggester(random.Random(0))
+        draws = (space.suggest(uniform, family).params for _ in range(MAX_REFUSALS_IN_A_ROW))
+        smallest = space.suggest(SmallestSuggester(), family).params
+        reason = None
+        for params in itertools.chain(draws, [smallest]):
+            reason = _refusal(preflight, space, input_spec, params)
+            if reason is None:
+                break
+        if reason is not None:
+            raise nothing_feasible(f"family {family}", reason)
 
 
-def _members(space: SearchSpace) -> Iterator[dict[str, Any]]:
-    """Some of everything, the smallest last: a message about those says how far a cap is off."""
-    yield from (space.params_of_baseline(name) for name in space.baselines)
-    uniform = UniformSuggester(random.Random(0))
-    yield from (space.suggest(uniform).params for _ in range(MAX_REFUSALS_IN_A_ROW))
-    yield from (space.suggest(SmallestSuggester(), family).params for family in space.families)
+def _refusal(
+    preflight: Preflight, space: SearchSpace, input_spec: InputSpec, params: dict[str, Any]
+) -> str | None:
+    """Why these parameters cannot be trained, if they cannot."""
+    try:
+        preflight.check(space.config(params, input_spec, seed=0))
+    except (InfeasibleError, ValueError) as error:
+        return str(error)
+    return None
 
 
-def nothing_feasible(reason: str) -> UnfitError:
+def nothing_feasible(where: str, reason: str) -> UnfitError:
     """What a user is told when draw after draw is refused."""
     return UnfitError(
-        f"nothing in the space can be trained: {MAX_REFUSALS_IN_A_ROW} draws in a row were "
-        f"refused. The last: {reason}"
+        f"nothing of {where} can be trained: {MAX_REFUSALS_IN_A_ROW} draws in a row were "
+        f"refused; lift the cap, or leave that out of the space. The last: {reason}"
     )

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 
 from archsearch.halving.decision import Decision
 from archsearch.search.agenda import Pause
-from archsearch.search.assignment import Assignment, Report
+from archsearch.search.assignment import Assignment, EndReport, Report
 from archsearch.search.conduct import Conduct
 from archsearch.search.losses import Loss
 
@@ -29,6 +29,9 @@ REPORT = "report"
 
 _NO_HOST_MEMORY = "running low on memory"
 """In the words of Ray's memory monitor when it has killed a worker."""
+
+_SPOILS_ITS_WORKER = ("out_of_memory", "failed")
+"""Memory stays in pieces, and a failed kernel of a GPU fails all that its process does later."""
 
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
@@ -87,6 +90,12 @@ class Fleet:
             if silent > patience:
                 self._losses[trial_id] = Loss("hung", f"no epoch in {silent:.0f} s")
                 ray.kill(actor)
+
+    def retire(self, trial: Trial) -> None:
+        """End the worker of a trial that has ended, so that no other trial gets it."""
+        actor = self._actor_of(trial)
+        if actor is not None:
+            ray.kill(actor)
 
 
 def _loss_of(trial: Trial) -> Loss:
@@ -196,6 +205,11 @@ class DirectedScheduler(FIFOScheduler):
             lambda: self._conduct.director.on_report(report), Decision.STOP
         )
         stop = decision is Decision.STOP
+        if stop and isinstance(report, EndReport) and report.outcome in _SPOILS_ITS_WORKER:
+            # Tune keeps the worker of a stopped trial for the next one, and a trial that such a
+            # worker refuses (`reset_config`) fails: only a worker that is gone is replaced.
+            self._fleet.retire(trial)
+            return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
 

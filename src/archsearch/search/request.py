@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
+from archsearch.analysis.finalists import ConfirmSpec, parse_confirm
 from archsearch.command_line import command_line
-from archsearch.data import PreparedData
+from archsearch.data import PreparedData, data_name
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
 from archsearch.redaction import redact
@@ -17,6 +19,8 @@ from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.preflight import Preflight
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
 from archsearch.spaces.space import SearchSpace
+
+MAX_TRIALS = 1_000_000
 
 MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 160_000
 """Default cap on a processor alone, a pixel of the input: 10 million at 8×8, 125 at 28×28."""
@@ -32,12 +36,15 @@ class SearchRequest(Frozen):
     space: str
     """A shipped space's name, or the path of a space file."""
     data: str = "digits"
+    """A data set's name, or data of one's own as `FILE.py:NAME`."""
     data_dir: Path | None = None
     """Where the data set's own files are; None looks in the usual places, then downloads."""
     train_size: int | None = Field(default=None, ge=1)
     image_size: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    trials: int = Field(default=20, ge=1, le=1_000_000)
+    trials: int = Field(default=20, ge=1, le=MAX_TRIALS)
+    more_trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS)
+    """So many more than were asked for before; `trials` then follows from the record."""
     time_budget_seconds: float | None = Field(default=None, gt=0, le=1e9)
     """Of the search in all, resumed parts included; then running epochs end and it pauses."""
     concurrency: int | None = Field(default=None, ge=1)
@@ -49,8 +56,12 @@ class SearchRequest(Frozen):
     max_params: int | Literal["none"] | None = None
     max_macs: int | Literal["default", "none"] = "default"
     """Cap on multiply-accumulates; `default` caps only where there is no accelerator."""
+    retry_memory: bool = False
+    """Draw again what takes as much memory as a trial that ran out of it in an earlier run."""
     random_share: float = Field(default=0.1, ge=0, le=1)
     """Share of trials drawn uniformly and never stopped: what a verdict can rest on."""
+    confirm: str = "3x3"
+    """Finalists and seeds of the confirm runs at the end; `none` for no confirm runs."""
     hang_seconds: float = Field(default=300.0, gt=0)
     """A worker silent for so long, and for 20 times the median epoch, is killed as hung."""
     name: str | None = None
@@ -74,6 +85,15 @@ class SearchRequest(Frozen):
             return name if name is None else checked_name(name)
         except UsageError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("confirm")
+    @classmethod
+    def _legal_confirm(cls, confirm: str) -> str:
+        try:
+            spec = parse_confirm(confirm)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return "none" if spec is None else str(spec)
 
     @field_validator("address")
     @classmethod
@@ -99,19 +119,31 @@ class SearchRequest(Frozen):
             ]
             raise UsageError("; ".join(problems)) from None
 
+    @property
+    def confirm_spec(self) -> ConfirmSpec | None:
+        """How the search ends; None without confirm runs."""
+        return parse_confirm(self.confirm)
+
     def chosen_name(self, space: SearchSpace, identity: dict[str, Any]) -> str:
         """The search's name: the user's, or one derived from what a resume may not change."""
         if self.name is not None:
             return self.name
-        return f"{space.name}-{self.data}-{digest_of(identity)[:8]}"
+        return f"{space.name}-{data_name(self.data)}-{digest_of(identity)[:8]}"
 
     def command(self, **changes: object) -> str:
         """The command line that asks for the same, with some fields changed; without secrets."""
         words = []
         request = self.model_copy(update=changes)
+        more = request.more_trials
         for name, field in type(self).model_fields.items():
             value = getattr(request, name)
-            if field.is_required() or value != field.default:
+            if name == "more_trials":
+                continue
+            if name == "trials" and more is not None:
+                value = f"+{more}"
+            if value is True:
+                words.append(_option(name))
+            elif field.is_required() or value != field.default:
                 told = f"{value:.12g}" if isinstance(value, float) else redact(str(value))
                 words += [_option(name), told]
         return command_line("search", *words)
@@ -168,6 +200,19 @@ def parsed_count(option: str, text: str | None) -> Any:
     return int(value)
 
 
+def parsed_trials(text: str) -> dict[str, int]:
+    """What `--trials 50` or `--trials +50` (so many more) says, as fields of a request.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    more, digits = text.startswith("+"), text.removeprefix("+")
+    count = None if digits.startswith(("+", "-")) else parsed_count("--trials", digits)
+    if not isinstance(count, int):
+        raise UsageError(f"--trials {text!r} is no count: give a number such as 50, or +50")
+    return {"trials": count, "more_trials": count} if more else {"trials": count}
+
+
 def default_mac_cap(input_spec: InputSpec) -> int:
     """Multiply-accumulates a variant may have where no accelerator is."""
     return MACS_PER_PIXEL_WITHOUT_ACCELERATOR * input_spec.image_size**2
@@ -186,14 +231,27 @@ def identity_of(request: SearchRequest, space: SearchSpace, data: PreparedData) 
     }
 
 
-def check_identity(name: str, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
+def check_identity(
+    name: str,
+    recorded: dict[str, Any],
+    asked: dict[str, Any],
+    *,
+    space_changes: Sequence[str] = (),
+) -> None:
     """Refuse to continue a search as another one.
+
+    Args:
+        name: The search's.
+        recorded: Its identity.
+        asked: That of what is asked for now.
+        space_changes: In what a space of another digest is not just wider.
 
     Raises:
         UsageError: They differ; the sentence says in what.
     """
     differences = [
         f"{key} was {_short(recorded.get(key))}, now {_short(asked[key])}"
+        + (f" ({'; '.join(space_changes)})" if key == "space" and space_changes else "")
         for key in asked
         if recorded.get(key) != asked[key]
     ]
@@ -201,6 +259,8 @@ def check_identity(name: str, recorded: dict[str, Any], asked: dict[str, Any]) -
         raise UsageError(
             f"the search {name!r} exists and is another one: {'; '.join(differences)}. "
             "Continue it with what it had, or choose another --name"
+            + " (its space may become wider, nothing else)"
+            * bool(space_changes)
         )
 
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from archsearch.analysis.finalists import Confirmed, confirmed
+from archsearch.analysis.winner import Winner, find_winner, standing_json
 from archsearch.errors import NoTrialSucceededError
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_refusals, read_trials
-from archsearch.record.trial import SearchRow, TrialRecord, incumbent, leaderboard
+from archsearch.record.trial import (
+    SearchRow,
+    TrialRecord,
+    confirm_runs,
+    incumbent,
+    leaderboard,
+    search_trials,
+)
 from archsearch.search.plan import Plan
 
 
@@ -24,6 +34,8 @@ class SearchResult:
         finished: Whether nothing of what was asked for is left to do.
         seconds: Time the search has run, over all its commands.
         num_refused: Draws that were above a cap or repeated a trial.
+        confirmed: What the confirm runs say of each finalist, best first.
+        winner: Where all confirm runs have ended.
         worker_logs: Ray's own log folder, if trials ran in this command.
         undelivered: Messages that the tracking store has not received yet.
         exit_code: 0; 4 when no trial completed; 130 or 143 after a signal.
@@ -34,6 +46,8 @@ class SearchResult:
     finished: bool
     seconds: float
     trials: list[TrialRecord]
+    confirmed: list[Confirmed]
+    winner: Winner | None
     num_refused: int
     paths: SearchPaths
     tracking: str
@@ -42,13 +56,23 @@ class SearchResult:
     exit_code: int
 
     @property
+    def search_trials(self) -> list[TrialRecord]:
+        """The trials that the search proposed."""
+        return search_trials(self.trials)
+
+    @property
+    def confirm_runs(self) -> list[TrialRecord]:
+        """The runs that repeat finalists."""
+        return confirm_runs(self.trials)
+
+    @property
     def incumbent(self) -> TrialRecord | None:
-        """The best trial at full fidelity."""
+        """The best search trial at full fidelity."""
         return incumbent(self.trials)
 
     @property
     def leaderboard(self) -> list[TrialRecord]:
-        """All completed trials, best first."""
+        """All completed search trials, best first."""
         return leaderboard(self.trials)
 
     @property
@@ -92,6 +116,8 @@ def read_result(
         finished=search.finished,
         seconds=search.seconds,
         trials=trials,
+        confirmed=confirmed(trials),
+        winner=find_winner(database, search, trials),
         num_refused=len(read_refusals(database, search.id)),
         paths=plan.paths,
         tracking=plan.store.label,
@@ -101,8 +127,11 @@ def read_result(
     )
 
 
-def summary_of(trials: list[TrialRecord], paths: SearchPaths) -> dict[str, Any]:
-    """What tracking is told when a driver ends: the leaderboard, and the best files."""
+def summary_of(
+    trials: list[TrialRecord], paths: SearchPaths, winner: Winner | None = None
+) -> dict[str, Any]:
+    """What tracking is told when a driver ends: leaderboard, winner, and the best files."""
+    best = list(best_of_family(trials).values())
     return {
         "leaderboard": [
             {
@@ -115,15 +144,14 @@ def summary_of(trials: list[TrialRecord], paths: SearchPaths) -> dict[str, Any]:
             }
             for trial in leaderboard(trials)
         ],
+        **standing_json(confirmed(trials), winner),
         "checkpoints": [
-            {
-                "number": trial.number,
-                "path": str(
-                    (
-                        paths.trial(trial.number).checkpoints / str(trial.epochs[-1].checkpoint)
-                    ).absolute()
-                ),
-            }
-            for trial in best_of_family(trials).values()
+            {"number": trial.number, "path": str(_last_checkpoint(trial, paths))}
+            for trial in (best if winner is None else [*best, winner.model])
         ],
     }
+
+
+def _last_checkpoint(trial: TrialRecord, paths: SearchPaths) -> Path:
+    name = str(trial.epochs[-1].checkpoint)
+    return (paths.trial(trial.number).checkpoints / name).absolute()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from archsearch.analysis.finalists import missing_runs
+from archsearch.analysis.winner import find_winner
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomic
 from archsearch.halving.rung_table import RungTable
@@ -11,11 +14,14 @@ from archsearch.record import lease
 from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
+from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
 from archsearch.record.requests import take_requests
-from archsearch.record.trial import SearchRow
+from archsearch.record.trial import SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
 from archsearch.search.conduct import Conduct
+from archsearch.search.confirmation import Confirmation
+from archsearch.search.continuation import as_recorded, widening_of
 from archsearch.search.director import Director, Slot
 from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
@@ -23,8 +29,10 @@ from archsearch.search.heartbeat import Heartbeat
 from archsearch.search.interruption import Interruption
 from archsearch.search.patience import Patience
 from archsearch.search.plan import Plan, make_plan
-from archsearch.search.request import SearchRequest, check_identity
+from archsearch.search.reporting import write_final_report
+from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult, read_result, summary_of
+from archsearch.search.settling import settle_winner
 from archsearch.search.study import Study
 from archsearch.spaces.load import write_space
 from archsearch.tracking.sender import CLOSE_SECONDS, Sender
@@ -41,6 +49,7 @@ def run_search(
     listener: Listener = lambda event: None,
     *,
     run_trials: TrialRunner | None = None,
+    read_test_again: bool = False,
 ) -> SearchResult:
     """Run a search, or continue it where its record stands.
 
@@ -48,6 +57,8 @@ def run_search(
         request: What is asked for.
         listener: Told of everything that happens, from several threads.
         run_trials: Where trials run; None takes Ray Tune.
+        read_test_again: Let the winner of a search that has finished before answer the test
+            split once more; recorded as a forced reading, beside the first one.
 
     Raises:
         UsageError: A name, the space file or an option is wrong, or the name is another search's.
@@ -60,17 +71,25 @@ def run_search(
         database = Database.open(plan.database, create=True)
         try:
             search = _registered(database, plan)
-            if _has_all(database, search, request):
-                check_record(plan.paths, read_trials(database, search.id))
+            trials = read_trials(database, search.id)
+            plan = as_recorded(plan, search, trials)
+            widening = widening_of(plan, search, len(trials))
+            if _has_all(trials, search, plan.request, is_wider=widening is not None):
+                if widening is not None:
+                    listener(Said(f"{widening.sentence} Ask for more by --trials +20."))
+                check_record(plan.paths, trials)
                 if Outbox(database, search.id).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
                     sender.close()
+                runs = RunsFolder(plan.request.runs_dir)
+                settle_winner(database, search, runs, listener, force=read_test_again)
                 return read_result(database, search, plan, ending="it had finished before")
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
             try:
                 check_record(plan.paths, read_trials(database, search.id))
+                search = get_search(database, search.name)  # as the last holder has left it
                 return _drive(plan, search, writer, listener, interruption, run_trials or _on_ray)
             finally:
                 writer.release()
@@ -91,17 +110,22 @@ def _registered(database: Database, plan: Plan) -> SearchRow:
             space=plan.space.model_dump(mode="json"),
         )
         write_atomic(plan.paths.space, write_space(plan.space))
-    check_identity(search.name, search.identity, plan.identity)
     return search
 
 
-def _has_all(database: Database, search: SearchRow, request: SearchRequest) -> bool:
+def _has_all(
+    trials: Sequence[TrialRecord], search: SearchRow, request: SearchRequest, *, is_wider: bool
+) -> bool:
     """Whether the search has ended and nothing more is asked for now."""
     if not search.finished:
         return False
-    trials = read_trials(database, search.id)
-    exhausted = search.settings.get("trials", 0) > len(trials)
-    return all(t.is_finished for t in trials) and (exhausted or len(trials) >= request.trials)
+    num_trials = len(search_trials(trials))
+    exhausted = search.settings.get("trials", 0) > num_trials and not is_wider
+    return (
+        all(t.is_finished for t in trials)
+        and (exhausted or num_trials >= request.trials)
+        and not missing_runs(trials, request.confirm_spec)
+    )
 
 
 def _drive(
@@ -113,11 +137,11 @@ def _drive(
     run_trials: TrialRunner,
 ) -> SearchResult:
     """Hold the lease, run trials, tell tracking, and end in an orderly way whatever happens."""
-    database = writer.database
+    database, runs = writer.database, RunsFolder(plan.request.runs_dir)
     sender = _sender(database, search, plan, listener)
     conduct = Conduct(_director(plan, search, writer, listener))
     with Heartbeat(writer, conduct.fail) as heartbeat:
-        writer.start(plan.settings(), plan.announcement(search))
+        search = _started(plan, search, writer, listener)
         conduct.director.restore(read_trials(database, search.id))
         sender.start()
         interruption.attach(
@@ -136,9 +160,12 @@ def _drive(
             logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
             if conduct.error is not None:
                 raise conduct.error
+            interruption.detach()  # a signal ends the reading: the same command makes it
+            if interruption.exit_code is None and not conduct.director.unfinished:
+                settle_winner(database, get_search(database, search.name), runs, listener)
         finally:
             interruption.detach()
-            _finish(conduct, plan, writer, interruption)
+            _finish(conduct, search.name, plan, writer, interruption, listener)
             urgent = interruption.is_urgent
             sender.close(URGENT_CLOSE_SECONDS if urgent else CLOSE_SECONDS)
     return read_result(
@@ -148,6 +175,21 @@ def _drive(
         worker_logs=logs,
         signal_code=interruption.exit_code,
     )
+
+
+def _started(plan: Plan, search: SearchRow, writer: Writer, listener: Listener) -> SearchRow:
+    """Record that a driver begins or continues, perhaps in a space that has become wider."""
+    trials = read_trials(writer.database, search.id)
+    widening = widening_of(plan, search, len(trials))
+    if widening is None:
+        writer.start(plan.settings(), plan.announcement(search))
+        return search
+    listener(Said(widening.sentence))
+    search = replace(search, identity=widening.identity, space=widening.space)
+    wider = {"identity": search.identity, "space": search.space}
+    writer.start(plan.settings(), plan.announcement(search), wider=wider)
+    write_atomic(plan.paths.space, write_space(plan.space))
+    return search
 
 
 def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listener) -> Sender:
@@ -177,6 +219,7 @@ def _director(plan: Plan, search: SearchRow, writer: Writer, listener: Listener)
         on_refusal=writer.refuse,
     )
     draws.restore(trials, refusals)
+    draws.memory.restore(search_trials(trials), forgive=plan.request.retry_memory)
     if draws.skipped_baselines:
         names = ", ".join(draws.skipped_baselines)
         listener(Said(f"Baselines above the cap are skipped: {names}."))
@@ -191,6 +234,7 @@ def _director(plan: Plan, search: SearchRow, writer: Writer, listener: Listener)
         slot=Slot(plan.request.cpus_per_trial, plan.gpus_per_trial),
         patience=Patience(plan.request.hang_seconds),
         listener=listener,
+        confirmation=Confirmation(plan.request.confirm_spec, plan.request.seed, listener),
     )
 
 
@@ -213,7 +257,14 @@ def _watch(
                 conduct.stop_now = True
 
 
-def _finish(conduct: Conduct, plan: Plan, writer: Writer, interruption: Interruption) -> None:
+def _finish(
+    conduct: Conduct,
+    name: str,
+    plan: Plan,
+    writer: Writer,
+    interruption: Interruption,
+    listener: Listener,
+) -> None:
     """Record how the run ended; the lease may be lost and the disk full by now."""
     director = conduct.director
     finished = conduct.error is None and not director.unfinished
@@ -226,9 +277,16 @@ def _finish(conduct: Conduct, plan: Plan, writer: Writer, interruption: Interrup
     else:
         ending = director.ending or "interrupted"
     try:
-        writer.finish(
-            finished=finished, ending=ending, summary=summary_of(director.trials, plan.paths)
-        )
+        database = writer.database
+        search = get_search(database, name)
+        winner = find_winner(database, search, director.trials)
+        summary = summary_of(director.trials, plan.paths, winner)
+        if conduct.error is None and interruption.exit_code is None:  # else somebody waits
+            search = replace(get_search(writer.database, name), finished=finished, ending=ending)
+            summary["reports"] = write_final_report(
+                writer.database, search, plan.paths, director.trials, listener
+            )
+        writer.finish(finished=finished, ending=ending, summary=summary)
     except ArchsearchError as error:
         conduct.fail(error)
 

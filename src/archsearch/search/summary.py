@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from archsearch.analysis.winner import standing_lines
 from archsearch.command_line import command_line
 from archsearch.record.trial import TrialRecord
 from archsearch.redaction import redact
@@ -20,7 +21,8 @@ _ROWS = 10
 
 def print_summary(result: SearchResult, request: SearchRequest, console: Console) -> None:
     """The leaderboard, the best of each family, where everything is, and what comes next."""
-    outcomes = Counter(trial.outcome or "unfinished" for trial in result.trials)
+    searched, again = result.search_trials, len(result.confirm_runs)
+    outcomes = Counter(trial.outcome or "unfinished" for trial in searched)
     counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
     num_epochs = sum(len(trial.epochs) for trial in result.trials)
 
@@ -29,8 +31,9 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
 
     line()
     line(
-        f"{result.name}: {result.ending}; {len(result.trials)} trials ({counted}), "
-        f"{num_epochs} epochs in {shown_seconds(result.seconds)}"
+        f"{result.name}: {result.ending}; {len(searched)} trials ({counted}), "
+        + (f"{again} confirm run{'s' if again > 1 else ''}, " if again else "")
+        + f"{num_epochs} epochs in {shown_seconds(result.seconds)}"
         + (f"; {result.num_refused} draws refused before launch" if result.num_refused else "")
     )
     if result.leaderboard:
@@ -49,11 +52,15 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
             line(f"  {family:10} {told}")
     else:
         line("No trial was trained fully, so there is no best one.")
-        for trial in [t for t in result.trials if t.outcome not in (None, "stopped")][:5]:
+        for trial in [t for t in searched if t.outcome not in (None, "stopped")][:5]:
             line(f"  trial {trial.number} {trial.name}: {trial.outcome}: {trial.reason}")
+    for text in _standing(result):
+        line(text)
     line()
     line("Where everything is:")
     line(f"  record       {result.paths.database}")
+    if result.paths.report.is_file():
+        line(f"  report       {result.paths.report}")
     line(f"  checkpoints  {result.paths.trials}/NNNN/, each with its worker.log")
     line(f"  tracking     {result.tracking}")
     if result.worker_logs:
@@ -64,11 +71,20 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
         line(f"  {what:12} {command}")
 
 
+def _standing(result: SearchResult) -> list[str]:
+    """An empty line, the finalists and the winner or why there is none yet; or nothing."""
+    lines = standing_lines(result.confirmed, result.winner)
+    if lines and result.winner is None:
+        lines += ["", "No winner yet: the same command goes on with the confirm runs"]
+    return ["", *lines] if lines else []
+
+
 def _families_without_best(result: SearchResult) -> list[tuple[str, str]]:
     """What became of each family of which no trial was trained fully."""
     told = []
-    for family in sorted({trial.family for trial in result.trials} - result.best_of_family.keys()):
-        trials = [trial for trial in result.trials if trial.family == family]
+    searched = result.search_trials
+    for family in sorted({trial.family for trial in searched} - result.best_of_family.keys()):
+        trials = [trial for trial in searched if trial.family == family]
         outcomes = Counter(trial.outcome or "unfinished" for trial in trials)
         counted = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         text = f"no trial was trained fully ({counted})"
@@ -103,7 +119,7 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
     where = folder if request.database is None else [*folder, "--database", "URL"]
     commands = []
     if result.finished:
-        more = request.command(trials=len(result.trials) + 20)
+        more = request.command(trials=len(result.search_trials) + 20, more_trials=None)
         commands.append(("go on", more))
     else:
         commands.append(("resume", request.command()))

@@ -25,11 +25,15 @@ baselines: [WRN-10-1]
 
 @pytest.fixture
 def request_in(tmp_path: Path, data_cache: Path) -> SearchRequest:
-    """24 trials of two families, in a folder of their own."""
+    """24 trials of two families, in a folder of their own, without confirm runs."""
     (tmp_path / "space.yaml").write_text(SPACE)
     runs = tmp_path / "runs"
     runs.mkdir()
     (runs / "data").symlink_to(data_cache)
     return SearchRequest(
-        space=str(tmp_path / "space.yaml"), trials=24, runs_dir=runs, tracking_uri=NO_TRACKING
+        space=str(tmp_path / "space.yaml"),
+        trials=24,
+        runs_dir=runs,
+        tracking_uri=NO_TRACKING,
+        confirm="none",
     )

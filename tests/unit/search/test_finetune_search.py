@@ -62,6 +62,7 @@ def request(space: Path, **changes: Any) -> SearchRequest:
         "trials": 2,
         "runs_dir": space.parent / "runs",
         "tracking_uri": NO_TRACKING,
+        "confirm": "none",
     }
     return SearchRequest(**fields | changes)
 
