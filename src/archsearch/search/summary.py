@@ -122,7 +122,7 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
         more = request.command(trials=len(result.search_trials) + 20, more_trials=None)
         commands.append(("go on", more))
     else:
-        commands.append(("resume", request.command()))
+        commands.append(("resume", request.command(**_budget_to_go_on(result, request))))
     commands.append(("look", command_line("status", result.name, *where)))
     uri = request.tracking_uri
     tracking = [] if uri is None else ["--tracking-uri", redact(uri)]
@@ -132,3 +132,11 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
     if result.undelivered:
         commands.append(("track", command_line("track", result.name, *where)))
     return commands
+
+
+def _budget_to_go_on(result: SearchResult, request: SearchRequest) -> dict[str, float]:
+    """As much time again for a search that has used its budget: with the same it would end."""
+    budget = request.time_budget_seconds
+    if budget is None or result.seconds < budget:
+        return {}
+    return {"time_budget_seconds": float(round(result.seconds + budget))}

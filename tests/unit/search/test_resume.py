@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import random
+import re
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from archsearch.errors import UsageError
+from archsearch.search.assignment import Assignment
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
-from tests.search_support import SyntheticRunner, recorded, run_and_die
+from archsearch.search.summary import print_summary
+from tests.search_support import SyntheticRunner, learning_curve, recorded, run_and_die
 
 
 def moved(request: SearchRequest, folder: Path) -> SearchRequest:
@@ -100,3 +106,23 @@ def test_same_seed_same_search_and_another_seed_another(
     different = run_search(other, run_trials=SyntheticRunner())
     assert [t.params for t in first.trials] == [t.params for t in same.trials]
     assert [t.params for t in first.trials] != [t.params for t in different.trials]
+
+
+def test_a_search_that_used_its_budget_up_is_told_a_command_with_more(
+    request_in: SearchRequest,
+) -> None:
+    def slow(assignment: Assignment, epoch: int) -> float:
+        time.sleep(0.05)
+        return learning_curve(assignment, epoch)
+
+    request = request_in.model_copy(update={"time_budget_seconds": 1.0})
+    result = run_search(request, run_trials=SyntheticRunner(curve=slow))
+    assert not result.finished
+    assert "time budget" in result.ending
+    told = io.StringIO()
+    print_summary(result, request, Console(file=told, width=200))
+    budget = re.search(r"resume .*--time-budget (\d+)", told.getvalue())
+    assert budget is not None
+    more = request.model_copy(update={"time_budget_seconds": float(budget[1]) + 600})
+    assert float(budget[1]) > result.seconds
+    assert run_search(more, run_trials=SyntheticRunner()).finished
