@@ -3,6 +3,9 @@ PYTHON ?= python3
 SPACE ?= wrn_vs_resnext
 DATA ?= digits
 ARGS ?=
+# Two finalists and seeds are enough for a first look; of an option that is given twice the last
+# one counts, so ARGS="--confirm 3x3" asks for more.
+CONFIRM := $(if $(filter digits,$(DATA)),--confirm 2x2)
 
 BIN := .venv/bin
 RUN := $(BIN)/python -m
@@ -13,7 +16,7 @@ SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
-	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(ARGS)
+	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(CONFIRM) $(ARGS)
 
 test: .venv/.installed-dev
 	$(RUN) pytest -m "not slow" $(SPREAD) $(ARGS)

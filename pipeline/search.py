@@ -112,6 +112,14 @@ def search(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to join: auto, HOST:PORT or ray://HOST:PORT.")
     ] = None,
+    read_test_again: Annotated[
+        bool,
+        typer.Option(
+            "--read-test-again",
+            help="Let the winner of a finished search answer the test split once more. The first "
+            "reading stays the one that counts; this one is recorded as forced.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line an event.")] = False,
 ) -> None:
@@ -151,7 +159,7 @@ def search(
         address=address,
     )
     with open_display("json" if json else "quiet" if quiet else "auto") as display:
-        result = run_search(request, display)
+        result = run_search(request, display, read_test_again=read_test_again)
     if not json:
         print_summary(result, request, Console())
     sys.exit(result.exit_code)

@@ -86,6 +86,16 @@ def winner_of(
     return Winner(best, model, next(own, None), len(models))
 
 
+def model_number(trials: Sequence[TrialRecord]) -> int | None:
+    """The trial whose network stands for a search, as `find_candidate` takes it.
+
+    It is the winner's where a confirm run has completed; None, for the best completed trial,
+    where there is none.
+    """
+    model = winner_model(trials)
+    return None if model is None else model.number
+
+
 def standing_of(status: SearchStatus) -> tuple[list[Confirmed], Winner | None]:
     """The finalists, best first, and the winner if it is known."""
     trials = status.trials

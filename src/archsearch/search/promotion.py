@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archsearch.analysis import gate
 from archsearch.analysis.gate import PairedCounts
+from archsearch.analysis.winner import model_number
 from archsearch.errors import PromotionRefusedError
 from archsearch.record.attempts import read_code_version
 from archsearch.record.database import Database
@@ -160,7 +161,10 @@ def promote(
     """
     limits = parse_gates(request.gates)
     check_names(request.model or "archsearch", request.alias)
-    candidate = find_candidate(database, search, runs, request.trial)
+    number = request.trial
+    if number is None:
+        number = model_number(read_trials(database, search.id))
+    candidate = find_candidate(database, search, runs, number)
     model = request.model or f"archsearch-{candidate.data.name}"
     check_names(model, request.alias)
     with (

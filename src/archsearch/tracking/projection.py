@@ -141,6 +141,8 @@ class Projection:
         metrics = []
         if best is not None:
             metrics = [Metric("best_val_accuracy", float(best), message.created_ms, 0)]
+        for key, value in wording.winner_metrics(payload).items():
+            metrics.append(Metric(key, value, message.created_ms, 0))
         self._log(run_id, tags=wording.as_tags(new_tags), metrics=metrics)
         self._end_waiting_trials(search, message)
         status = "FINISHED" if payload.get("finished") else "KILLED"

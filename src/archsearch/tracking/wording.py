@@ -10,6 +10,7 @@ import math
 import re
 from typing import Any
 
+from archsearch.halving.arms import CONFIRM
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact
 
@@ -60,9 +61,10 @@ def trial_key(search_uuid: str, number: int) -> str:
     return f"{search_uuid}/trial-{number}"
 
 
-def trial_run_name(number: int, name: str) -> str:
-    """`trial-0007-WRN-28-10`."""
-    return f"trial-{number:04d}-{name}"[:_LONGEST_NAME]
+def trial_run_name(number: int, name: str, arm: str = "sampler") -> str:
+    """`trial-0007-WRN-28-10`; `confirm-0031-WRN-28-10` for a run that repeats a finalist."""
+    kind = CONFIRM if arm == CONFIRM else "trial"
+    return f"{kind}-{number:04d}-{name}"[:_LONGEST_NAME]
 
 
 def as_tags(values: dict[str, Any]) -> dict[str, str]:
@@ -118,7 +120,7 @@ def trial_tags(search: dict[str, str], message: Message) -> dict[str, str]:
             "family": payload["family"],
             "architecture": payload["name"],
             "arm": payload["arm"],
-            "mlflow.runName": trial_run_name(number, payload["name"]),
+            "mlflow.runName": trial_run_name(number, payload["name"], payload["arm"]),
             "mlflow.source.type": "LOCAL",
         }
     )
@@ -195,10 +197,50 @@ def closing_note(note: str, payload: dict[str, Any], name: str) -> str:
         ]
         if len(board) > _NOTE_ROWS:
             lines += [f"… and {len(board) - _NOTE_ROWS} more in `leaderboard.json`.", ""]
+        lines += _confirmed_note(payload)
         lines.append(f"Register the best one: `python -m pipeline.promote {name}`")
     else:
         lines.append("No trial was trained to the end.")
     return redact("\n".join(lines))[:_LONGEST_TAG]
+
+
+def winner_metrics(payload: dict[str, Any]) -> dict[str, float]:
+    """What the search's own run says in figures when all confirm runs have ended."""
+    winner = payload.get("winner") or {}
+    values = {
+        "winner_val_accuracy": winner.get("estimate"),
+        "winner_test_accuracy": winner.get("test_accuracy"),
+    }
+    return {k: float(v) for k, v in values.items() if v is not None}
+
+
+def _confirmed_note(payload: dict[str, Any]) -> list[str]:
+    """The finalists and the winner."""
+    entries, winner = payload.get("confirmed") or [], payload.get("winner")
+    if not entries:
+        return []
+    lines = [
+        "Finalists, trained again from scratch (runs named `confirm-…`), best first:",
+        "",
+        "| trial | architecture | val_accuracy | 95 % interval | runs |",
+        "|--:|---|--:|--:|--:|",
+    ]
+    for entry in entries[:_NOTE_ROWS]:
+        estimate, (low, high) = entry["estimate"], entry["interval"] or (None, None)
+        told = ["", ""] if estimate is None else [f"{estimate:.4f}", f"{low:.4f} to {high:.4f}"]
+        cells = [entry["trial"], entry["name"], *told]
+        runs = f"{entry['completed']} of {len(entry['runs'])}"
+        lines.append("| " + " | ".join(str(cell) for cell in [*cells, runs]) + " |")
+    lines.append("")
+    if winner is not None:
+        test = winner["test_accuracy"]
+        read = "" if test is None else f", {test:.4f} of the test images right"
+        lines += [
+            f"**Winner: {winner['name']}** (trial {winner['trial']}); its network is run "
+            f"{winner['model_trial']}{read}.",
+            "",
+        ]
+    return lines
 
 
 def leaderboard_table(board: list[dict[str, Any]]) -> str:
