@@ -1,0 +1,1 @@
+"""Whole searches in seconds: the real decisions on learning curves that nobody has to train."""
