@@ -10,6 +10,7 @@ from pipeline._main import leave
 COMMANDS = {
     "search": "run a search, or continue it",
     "status": "how searches stand",
+    "report": "write a search's report: one page, a summary, tables",
     "control": "pause, unpause, stop or cancel a running search",
     "doctor": "is this machine fit for searches?",
     "spaces": "list, show, validate spaces; describe a published network",
@@ -17,7 +18,9 @@ COMMANDS = {
     "export": "write a network as an ONNX or pt2 file",
     "ui": "open the MLflow UI on the store of all searches",
     "track": "deliver to MLflow what it missed",
-    "promote": "register the best model of a search",
+    "promote": "hold a search's model against the champion and register it",
+    "predict": "what a model sees in image files",
+    "simulate": "whole searches in seconds, on recorded curves or known truth",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,3 +12,11 @@ import pytest
 def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of Arrow files, made once for all tests."""
     return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of this process write no report, which takes a second, unless a test wants it."""
+    loaded = sys.modules.get("archsearch.search.run")
+    if loaded is not None and request.node.get_closest_marker("reports") is None:
+        monkeypatch.setattr(loaded, "write_final_report", lambda *args: [])

@@ -1,0 +1,72 @@
+"""`python -m pipeline.report NAME`: a search's report as one page, its summary and its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline._main import new_app, run
+from pipeline._options import Database, RunsDir
+from pipeline._record import SearchName
+
+if TYPE_CHECKING:
+    from archsearch.analysis.evidence import Evidence
+    from archsearch.analysis.report import WrittenReport
+
+app = new_app(
+    "Write a search's report: report.html (one page that opens offline), report.md, "
+    "trials.parquet and epochs.parquet, all in the search's folder. Works while the search runs, "
+    "and writes nothing to its record. Exit codes: 0 written, 2 no such search, 3 the record "
+    "cannot be read or a file cannot be written.",
+    "python -m pipeline.report first",
+    "python -m pipeline.report first --watch --open",
+)
+
+
+@app.command()
+def report(
+    name: SearchName,
+    runs_dir: RunsDir = Path("runs"),
+    database: Database = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Write it again every few seconds until the search ends; the page reloads "
+            "itself meanwhile.",
+        ),
+    ] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in the web browser.")
+    ] = False,
+) -> None:
+    """Write a search's report."""
+    from archsearch.analysis.evidence import evidence_of
+    from archsearch.analysis.report import watch_report, write_report
+
+    first = True
+
+    def told(written: WrittenReport, evidence: Evidence) -> None:
+        nonlocal first
+        if first:
+            for path in written.paths:
+                print(path)
+            if open_page:
+                typer.launch(written.page.absolute().as_uri())
+        if watch:
+            trials = evidence.trials
+            ended = sum(trial.is_finished for trial in trials)
+            print(f"{evidence.state}: {ended} of {len(trials)} trials ended", flush=True)
+        first = False
+
+    if watch:
+        watch_report(name, runs_dir, database, on_written=told)
+    else:
+        evidence = evidence_of(name, runs_dir, database)
+        told(write_report(evidence), evidence)
+
+
+if __name__ == "__main__":
+    run(app)

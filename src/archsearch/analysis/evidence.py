@@ -1,0 +1,165 @@
+"""Everything that a search left behind, read once: what reports and notebooks are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from archsearch.analysis.winner import Winner, find_winner
+from archsearch.record.attempts import (
+    AttemptRecord,
+    read_attempts,
+    read_code_version,
+    workers_in_log,
+)
+from archsearch.record.database import Database, now_ms
+from archsearch.record.paths import RunsFolder, SearchPaths
+from archsearch.record.reader import get_search, read_refusals, read_trials
+from archsearch.record.status import State, existing_record, state_of
+from archsearch.record.trial import Refusal, SearchRow, TrialRecord
+from archsearch.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One search as its record and its files have it at one moment.
+
+    Attributes:
+        search: The search as a whole.
+        state: Whether a driver runs it.
+        trials: By number, confirm runs included.
+        refusals: Draws that took no number.
+        attempts: By trial and attempt.
+        winner: Of the confirm runs, once all have ended, with its reading of the test split.
+        code: Release and commit of the newest driver, where known.
+        paths: Its files.
+        read_ms: When it was read.
+    """
+
+    search: SearchRow
+    state: State
+    trials: list[TrialRecord]
+    refusals: list[Refusal]
+    attempts: list[AttemptRecord]
+    winner: Winner | None
+    code: dict[str, str]
+    paths: SearchPaths
+    read_ms: int
+
+    @cached_property
+    def space(self) -> SearchSpace | None:
+        """The space as it was recorded; None where this release cannot read it."""
+        try:
+            return SearchSpace.model_validate(self.search.space)
+        except (ValidationError, ValueError):
+            return None
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials could be stopped, ascending."""
+        return tuple(self.search.settings.get("rungs") or ())
+
+    @property
+    def reduction_factor(self) -> int:
+        """About one trial in so many goes on from each rung."""
+        return int((self.search.space.get("fidelity") or {}).get("reduction_factor") or 3)
+
+    @cached_property
+    def max_epochs(self) -> int:
+        """Epochs of full fidelity."""
+        longest = max((int(t.config.get("max_epochs") or 0) for t in self.trials), default=0)
+        return longest or int(self.search.identity.get("max_epochs") or 1)
+
+    @cached_property
+    def searched(self) -> list[TrialRecord]:
+        """The trials that the search proposed: all but confirm runs, which repeat some of them."""
+        return [trial for trial in self.trials if trial.arm != "confirm"]
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The families of the space and of the trials, sorted: their order in every figure."""
+        names = set(self.search.space.get("families") or ()) | {t.family for t in self.trials}
+        return tuple(sorted(names))
+
+    @cached_property
+    def epochs_started(self) -> dict[int, int]:
+        """Epochs that workers started, repeated ones included, by trial; empty without files."""
+        if not self.paths.trials.is_dir():
+            return {}
+        return {t.number: self.paths.trial(t.number).epochs_started() for t in self.trials}
+
+    @cached_property
+    def workers(self) -> dict[tuple[int, int], str]:
+        """Which worker made an attempt, by trial and attempt, as far as the logs are here."""
+        if not self.paths.trials.is_dir():
+            return {}
+        return {
+            (trial.number, attempt): worker
+            for trial in self.trials
+            for attempt, worker in workers_in_log(self.paths.trial(trial.number).log).items()
+        }
+
+    def option(self, name: str) -> Any:
+        """What the search's user asked for, by the request's field; None where unknown."""
+        return self.search.settings.get(name)
+
+
+def read_evidence(
+    database: Database,
+    search: SearchRow,
+    paths: SearchPaths,
+    state: State,
+    trials: Sequence[TrialRecord] | None = None,
+) -> Evidence:
+    """A search's evidence from an open record.
+
+    Args:
+        database: The record.
+        search: The search's row.
+        paths: Its files.
+        state: Whether a driver runs it.
+        trials: The trials, where the caller has read them.
+
+    Raises:
+        UnfitError: The record cannot be read.
+    """
+    # Attempts first: each one's trial is then among the trials read later.
+    attempts = read_attempts(database, search.id)
+    known = read_trials(database, search.id) if trials is None else list(trials)
+    return Evidence(
+        search=search,
+        state=state,
+        trials=known,
+        refusals=read_refusals(database, search.id),
+        attempts=attempts,
+        winner=find_winner(database, search, known),
+        code=read_code_version(database, search.id),
+        paths=paths,
+        read_ms=now_ms(),
+    )
+
+
+def evidence_of(name: str, runs_dir: Path | str, database: str | None = None) -> Evidence:
+    """The evidence of a search by name.
+
+    Args:
+        name: The search's name.
+        runs_dir: The folder of all searches.
+        database: The record's URL, where it is on a server.
+
+    Raises:
+        UsageError: There is no such search.
+        UnfitError: Its record cannot be read.
+    """
+    paths = RunsFolder(Path(runs_dir)).search(name)
+    record = existing_record(RunsFolder(Path(runs_dir)), name, database)
+    try:
+        search = get_search(record, name)
+        return read_evidence(record, search, paths, state_of(record, search))
+    finally:
+        record.close()

@@ -1,0 +1,68 @@
+"""Which trials nothing beats: better accuracy always costs more than they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from archsearch.record.trial import TrialRecord
+
+Cost = Literal["params", "macs", "seconds"]
+
+
+@dataclass(frozen=True)
+class CostAxis:
+    """A cost that accuracy is weighed against."""
+
+    title: str
+    of: Callable[[TrialRecord], float | None]
+
+
+COSTS: dict[Cost, CostAxis] = {
+    "params": CostAxis("Parameters", lambda trial: trial.complexity.get("params")),
+    "macs": CostAxis("Multiply-accumulates an image", lambda t: t.complexity.get("macs")),
+    "seconds": CostAxis("Seconds of training", lambda trial: train_seconds(trial) or None),
+}
+
+
+def train_seconds(trial: TrialRecord) -> float:
+    """Seconds of training and validation in the trial's finished epochs."""
+    return sum(
+        (epoch.result.get("train_seconds") or 0.0) + (epoch.result.get("val_seconds") or 0.0)
+        for epoch in trial.epochs
+    )
+
+
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Indices of the points that no other point beats, by rising cost.
+
+    Point i is beaten by j if j costs no more and is worth no less, and is strictly better in one
+    of the two. Of equal points the first one stays. What is not finite is left out.
+
+    Args:
+        costs: The smaller the better.
+        values: The larger the better.
+    """
+    finite = [i for i in range(len(costs)) if math.isfinite(costs[i]) and math.isfinite(values[i])]
+    front: list[int] = []
+    best = -math.inf
+    for i in sorted(finite, key=lambda i: (costs[i], -values[i], i)):
+        if values[i] > best:
+            front.append(i)
+            best = values[i]
+    return front
+
+
+def front_of(trials: Sequence[TrialRecord], cost: Cost) -> list[TrialRecord]:
+    """The completed trials that no other completed trial beats, by rising cost."""
+    rated = [
+        (trial, price, trial.val_accuracy)
+        for trial in trials
+        if trial.outcome == "completed"
+        and trial.val_accuracy is not None
+        and (price := COSTS[cost].of(trial)) is not None
+    ]
+    front = pareto_front([price for _, price, _ in rated], [value for _, _, value in rated])
+    return [rated[i][0] for i in front]

@@ -1,0 +1,298 @@
+"""The later sections of a report: why, how it ran, what went wrong, how to do it again."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from archsearch.analysis.audit import MIN_CONTROL_TRIALS, FamilyAudit
+from archsearch.analysis.device_time import device_time
+from archsearch.analysis.evidence import Evidence
+from archsearch.analysis.figures_outcome import learning_curves_figure
+from archsearch.analysis.figures_params import (
+    importance_figure,
+    parallel_figure,
+    short_name,
+    slice_figures,
+)
+from archsearch.analysis.figures_running import device_time_figure, timeline_figure
+from archsearch.analysis.importance import MIN_TRIALS, Importances
+from archsearch.analysis.intervals import Interval
+from archsearch.analysis.report_parts import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    duration,
+    number,
+    plural,
+    seconds_cell,
+    words,
+)
+from archsearch.analysis.reproduction import reproduction_commands
+from archsearch.analysis.timeline import Span
+from archsearch.record.trial import TrialRecord
+
+_EXAMPLES = 3
+_REASONS = 50
+
+
+def curves_section(evidence: Evidence) -> Section:
+    """Learning curves with rungs."""
+    figure = learning_curves_figure(evidence)
+    if figure is None:
+        return Section("curves", "Learning curves", ("No epoch has been finished.",))
+    return Section("curves", "Learning curves", figures=(figure,))
+
+
+def parameters_section(evidence: Evidence, rated: Sequence[Importances]) -> Section:
+    """What mattered, and what the best have in common."""
+    sentences = []
+    for scope in rated:
+        clear = [short_name(p.name) for p in scope.parameters if p.is_above_chance]
+        if not scope.parameters:
+            sentences.append(
+                f"{scope.scope}: {plural(scope.num_trials, 'completed trial')}; importances need "
+                f"{MIN_TRIALS} that differ in accuracy."
+            )
+        elif clear:
+            sentences.append(f"{scope.scope}: more than chance explains: {', '.join(clear)}.")
+        else:
+            sentences.append(f"{scope.scope}: no parameter matters more than chance would do.")
+    bars = (importance_figure(scope) for scope in rated)
+    lines = (parallel_figure(evidence, family) for family in evidence.families)
+    return Section(
+        "parameters",
+        "What mattered",
+        tuple(sentences),
+        figures=tuple(f for f in (*bars, *lines) if f is not None),
+    )
+
+
+def slices_section(evidence: Evidence) -> Section | None:
+    """Accuracy against each parameter."""
+    figures = slice_figures(evidence)
+    if not figures:
+        return None
+    sentences = (
+        "Accuracy on validation images of trials that were trained to the end, against one "
+        "parameter at a time. The sampler has proposed most of them: crowds show where it "
+        "looked, not what is good.",
+    )
+    return Section("slices", "One parameter at a time", sentences, small_figures=tuple(figures))
+
+
+def audit_section(evidence: Evidence, audits: Mapping[str, FamilyAudit]) -> Section:
+    """What early stopping did to each family."""
+    if not evidence.rungs:
+        return Section(
+            "audit", "Early stopping, audited", ("This search stopped no trial early.",)
+        )
+    unfair = [a.unfair.sentence + "." for a in audits.values() if a.unfair is not None]
+    saved = sum(a.epochs_saved for a in audits.values())
+    trained = sum(a.epochs_trained for a in audits.values())
+    control = sum(a.epochs_for_control for a in audits.values())
+    cost = (
+        f"Early stopping saved {saved:,} epochs where {trained:,} were trained; trials of the "
+        f"control arm, which may not be stopped, took {plural(control, 'epoch')} beyond the rung "
+        "that would have stopped them."
+    )
+    few = [a.family for a in audits.values() if not a.is_enough]
+    notes = [cost, *(unfair or ["No family is seen to be stopped unfairly."])]
+    if few:
+        notes.append(
+            f"Below {MIN_CONTROL_TRIALS} control trials there are counts, but no rates and no "
+            f"correlations: {', '.join(few)}."
+        )
+    families = Table(
+        "What early stopping did, by family",
+        (
+            Column("Family", "text"),
+            Column("Trials"),
+            Column("Stopped"),
+            Column("Control trials"),
+            Column("Would have been stopped"),
+            Column("Wrongly"),
+            Column("Wrong stops, 95 %", "text"),
+            Column("Best ones missed, 95 %", "text"),
+            Column("Epochs saved"),
+        ),
+        tuple(_audit_row(a) for a in audits.values()),
+        note="A control trial is wrongly stopped if the rule would have stopped it, although it "
+        "ended among the best of its family's control trials.",
+    )
+    rungs = Table(
+        "Does a rung know the end? Kendall's tau with the final order, control trials",
+        (Column("Family", "text"), *(Column(f"Rung {rung}") for rung in evidence.rungs)),
+        tuple(_rung_row(a, evidence.rungs) for a in audits.values()),
+        note="1: the same order; 0: no relation; a dash: not enough control trials, or all equal.",
+    )
+    return Section("audit", "Early stopping, audited", tuple(notes), (families, rungs))
+
+
+def _audit_row(audit: FamilyAudit) -> tuple[Cell, ...]:
+    return (
+        words(audit.family),
+        number(audit.num_trials),
+        number(audit.num_stopped),
+        number(audit.num_control),
+        number(audit.num_shadow_stopped),
+        number(audit.num_wrongly_stopped),
+        _rate(audit.wrong_rate),
+        _rate(audit.missed_rate),
+        number(audit.epochs_saved),
+    )
+
+
+def _rung_row(audit: FamilyAudit, rungs: Sequence[int]) -> tuple[Cell, ...]:
+    taus = {rung.rung_epochs: rung.kendall_tau for rung in audit.rungs}
+    return (words(audit.family), *(number(taus.get(rung), ".2f") for rung in rungs))
+
+
+def _rate(rate: Interval | None) -> Cell:
+    if rate is None:
+        return Cell("–", None)
+    return Cell(f"{rate.estimate:.0%} ({rate.low:.0%} to {rate.high:.0%})", rate.estimate)
+
+
+def running_section(evidence: Evidence, spans: Sequence[Span]) -> Section:
+    """Who worked when, and where the device time went."""
+    account = device_time(evidence, spans)
+    table = Table(
+        "Uses of the slots' time",
+        (Column("Use", "text"), Column("Time"), Column("Share"), Column("What it is", "text")),
+        tuple(
+            (
+                words(share.use),
+                seconds_cell(share.seconds),
+                number(share.seconds / account.capacity, ".1%"),
+                words(share.explanation),
+            )
+            for share in account.shares
+        ),
+    )
+    lost = [span for span in spans if span.ended not in (None, "finished")]
+    sentences = []
+    if lost:
+        sentences.append(
+            f"{plural(len(lost), 'attempt')} ended before its trial did (a lost worker, a pause, "
+            "a driver that ended); the trials went on from their last checkpoint."
+        )
+    drawn = (device_time_figure(account), timeline_figure(spans))
+    return Section(
+        "running",
+        "Where the device time went",
+        tuple(sentences),
+        (table,) if account.shares else (),
+        tuple(f for f in drawn if f is not None),
+    )
+
+
+def failures_section(evidence: Evidence) -> Section:
+    """What did not work, by reason, with examples."""
+    broken = [t for t in evidence.trials if t.outcome not in (None, "completed", "stopped")]
+    tables = []
+    if broken:
+        tables.append(
+            _reasons(
+                "Trials that broke",
+                "Outcome",
+                [(str(t.outcome).replace("_", " "), t.reason or "", _named(t)) for t in broken],
+            )
+        )
+    by_number = {trial.number: trial for trial in evidence.trials}
+    lost = [
+        (a.ended, a.reason or "", f"{_named(by_number[a.number])}, attempt {a.attempt}")
+        for a in evidence.attempts
+        if a.ended not in (None, "finished") and a.number in by_number
+    ]
+    if lost:
+        rows = [(str(how), reason, example) for how, reason, example in lost]
+        tables.append(_reasons("Attempts that ended before their trial", "How", rows))
+    if evidence.refusals:
+        refused = [(r.kind, r.reason, _own_values(r.params)) for r in evidence.refusals]
+        tables.append(_reasons("Draws refused before a worker was asked", "Kind", refused))
+    sentences = () if broken else ("No trial broke.",)
+    return Section("failures", "What went wrong", sentences, tuple(tables))
+
+
+def _named(trial: TrialRecord) -> str:
+    return f"trial {trial.number} ({trial.name})"
+
+
+def _own_values(params: Mapping[str, object]) -> str:
+    """A draw by its family's own parameters: those that make it large."""
+    own = {k: v for k, v in params.items() if not k.startswith("training/") and k != "family"}
+    told = ", ".join(f"{k.rpartition('/')[2]}={v}" for k, v in own.items())
+    return f"{params.get('family', '?')} ({told})"
+
+
+def _reasons(caption: str, kind: str, rows: Iterable[tuple[str, str, str]]) -> Table:
+    """Rows of (kind, reason, example), those that differ in numbers alone taken together."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for what, reason, example in rows:
+        groups[what, _masked(reason)].append((reason, example))
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    told = []
+    for (what, _), members in ordered[:_REASONS]:
+        named = [example for _, example in members]
+        more = f" and {len(named) - _EXAMPLES:,} more" if len(named) > _EXAMPLES else ""
+        told.append(
+            (
+                words(what),
+                number(len(members)),
+                words(members[0][0]),
+                words("; ".join(named[:_EXAMPLES]) + more),
+            )
+        )
+    hidden = sum(len(members) for _, members in ordered[_REASONS:])
+    note = "Reasons that differ in numbers alone are one row, told by its first example."
+    if hidden:
+        note += f" {hidden:,} with {len(ordered) - _REASONS:,} rarer reasons are not shown."
+    columns = (
+        Column(kind, "text"),
+        Column("Count"),
+        Column("Reason", "text"),
+        Column("Examples", "text"),
+    )
+    return Table(caption, columns, tuple(told), note)
+
+
+def _masked(reason: str) -> str:
+    """A reason without what differs from case to case: numbers, and names with numbers."""
+    return re.sub(r"\S*\d\S*", "#", reason)
+
+
+def reproduction_section(evidence: Evidence) -> Section:
+    """Commands and digests: what it takes to get the same again."""
+    data = evidence.option("data")
+    name = data.get("name", "–") if isinstance(data, dict) else "–"
+    identity = evidence.search.identity
+    rows = [
+        ("release", evidence.code.get("archsearch_version", "not recorded")),
+        ("commit", evidence.code.get("git_commit", "not recorded")),
+        ("data", f"{name}, digest {identity.get('data', '–')}"),
+        ("split", f"digest {identity.get('split', '–')}"),
+        ("space", f"digest {identity.get('space', '–')}"),
+        ("seed", str(identity.get("seed", "–"))),
+        ("search", evidence.search.uuid),
+    ]
+    table = Table(
+        "What it was made from",
+        (Column("What", "text"), Column("Which", "text")),
+        tuple((words(what), words(which)) for what, which in rows),
+    )
+    sentences = (
+        "On one worker the same commands give the same trials and the same numbers; on several, "
+        "each configuration trains to the same numbers on the same hardware, but what the sampler "
+        "knew when it proposed depends on timing.",
+        f"The search ran for {duration(evidence.search.seconds)} in all.",
+    )
+    return Section(
+        "reproduce",
+        "Do it again",
+        sentences,
+        (table,),
+        commands=reproduction_commands(evidence),
+    )
