@@ -13,7 +13,7 @@ from rich.console import Console
 
 from archsearch.record.trial import Outcome
 from archsearch.search.assignment import Assignment, EndReport
-from archsearch.search.request import SearchRequest
+from archsearch.search.request import SearchRequest, parsed_trials
 from archsearch.search.run import run_search
 from archsearch.search.summary import print_summary
 from tests.chaos.conftest import NewRequest
@@ -57,11 +57,11 @@ def test_a_family_that_fails_is_told_and_the_search_ends_well_if_any_trial_did(
     assert f"resnext    no trial was trained fully ({count} failed); trial" in text
     assert "no kernel for this" in text
     request = new_request("all")
-    code, text = summary_of(request, fails("resnext", "wrn", outcome="out_of_memory"))
+    code, text = summary_of(request, fails("resnext", "wrn", outcome="infeasible"))
     every = snapshot(request.runs_dir)
     assert code == 4
     assert "No trial was trained fully" in text
-    assert "out_of_memory: RuntimeError: no kernel for this" in text
+    assert "infeasible: RuntimeError: no kernel for this" in text
     assert len(every.recorded.trials) == 10
     faults.add(
         "family-fails",
@@ -188,15 +188,43 @@ def test_a_search_moved_by_copying_its_folder_goes_on_elsewhere(
     )
 
 
-def test_a_widened_space_is_another_search_and_the_old_one_stays_as_it_was(
+def test_a_widened_space_continues_its_search_and_a_narrowed_one_does_not(
     new_request: NewRequest, undisturbed: Snapshot, faults: FaultTable
 ) -> None:
-    request = new_request(name="mine")
-    finish(request)
-    space = Path(request.space)
-    space.write_text(space.read_text().replace("[1, 2, 4]", "[1, 2, 4, 6]"))
-    refused = start(request).wait()
+    tables = []
+    wide = "  resnet: {depth: {choice: [8, 14]}}\ntraining:"
+    for folder, kills in (("calm", ()), ("killed", (60, 90))):
+        request = new_request(folder, name="mine")
+        finish(request)
+        short = snapshot(request.runs_dir)
+        assert short.recorded.table == undisturbed.recorded.table
+        space = Path(request.space)
+        space.write_text(space.read_text().replace("training:", wide))
+        more = request.model_copy(update=parsed_trials("+8"))
+        before = [short]
+        for step in kills:
+            steps = Steps(request.runs_dir, step)
+            assert start(more, before=steps.install).wait().code < 0
+            before.append(snapshot(request.runs_dir))
+        finish(more)
+        now = snapshot(request.runs_dir)
+        tables.append((now.recorded.table, now.recorded.refusals))
+    assert tables[0] == tables[1]
+    account = account_of(before, now)
+    assert (account.lost, account.doubled) == (0, 0)
+    assert len(now.recorded.trials) == 18
+    assert now.recorded.table[:10] == undisturbed.recorded.table
+    assert any(trial.family == "resnet" for trial in now.recorded.trials)
+    faults.add(
+        "moved",
+        "widened by a family and extended by `--trials +8`, the driver killed twice",
+        2,
+        "what was finished stayed; the added trials are those of a driver that was not killed",
+        account,
+    )
+    space.write_text(space.read_text().replace("[1, 2, 4]", "[1, 2]"))
+    refused = start(more).wait()
     assert refused.code == 2
-    assert "is another one: space was" in refused.told
-    assert snapshot(request.runs_dir).recorded.table == undisturbed.recorded.table
-    faults.add("moved", "widened, under its old name", 1, "exit 2, naming what differs")
+    assert "wrn/widen_factor was {choice: [1, 2, 4]}, now {choice: [1, 2]}" in refused.told
+    assert snapshot(request.runs_dir) == now
+    faults.add("moved", "narrowed, under its old name", 1, "exit 2, naming what differs")

@@ -58,10 +58,15 @@ WRONG_SEARCH = [
     ("--space smoke extra", "unexpected extra argument(s) (extra)"),
     ("--space smoke --data digit", "did you mean digits"),
     ("--space smoke --data ''", "known: cifar10"),
+    ("--space smoke --data missing.py:load", "there is no file missing.py"),
+    ("--space smoke --data missing_module:load", "there is no module missing_module"),
+    ("--space smoke --data pets.py:", "give FILE.py:NAME or PACKAGE.MODULE:NAME"),
     ("--space smoke --data-dir ''", "give the path of a folder"),
     ("--space smoke --runs-dir ''", "give the path of a folder"),
-    ("--space smoke --trials 0", "greater than or equal to 1"),
-    ("--space smoke --trials many", "valid integer"),
+    ("--space smoke --trials 0", "--trials '0' is no count"),
+    ("--space smoke --trials many", "--trials 'many' is no count"),
+    ("--space smoke --trials +0", "--trials '0' is no count"),
+    ("--space smoke --trials +", "--trials '' is no count"),
     ("--space smoke --trials 1e9", "--trials"),
     ("--space smoke --trials 9999999999", "less than or equal to 1000000"),
     ("--space smoke --max-macs abc", "such as 5000000, 5e6 or 5M, or none"),
@@ -118,6 +123,7 @@ WRONG_ELSEWHERE = [
     ("train WRN-10-1 --epochs 9999999", "100000"),
     ("train WRN-10-1 --learning-rate nan", "--learning-rate nan: "),
     ("train WRN-10-1 --data digit", "did you mean digits"),
+    ("train WRN-10-1 --data missing.py:load", "there is no file missing.py"),
     ("train WRN-10-1 --out ''", "give the path of a folder"),
     ("export", "Missing argument"),
     ("export frist", "unknown network 'frist'"),
@@ -207,7 +213,7 @@ def test_a_space_of_networks_for_large_images_finds_nothing_feasible_on_small_on
         f"families: {{resnet: {resnet50}}}\nfidelity: {{max_epochs: 3}}\n"
     )
     answer = call_here("search", "--space", "large.yaml", "--max-macs", "none")
-    refused(answer, 3, "nothing in the space can be trained", "image_size >= 32", "--image-size")
+    refused(answer, 3, "can be trained: 200 draws", "image_size >= 32", "--image-size")
     assert not has_searches(here / "runs")
 
 
@@ -224,9 +230,11 @@ UNFIT = [
     ("search --space smoke --gpus-per-trial 64", "64 does not fit: this machine has"),
     ("search --space smoke --address 127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
     ("search --space smoke --address ray://127.0.0.1:1", "no Ray cluster answers at ray://"),
-    ("search --space smoke --max-macs 1", "nothing in the space can be trained", "--max-macs"),
-    ("search --space smoke --max-params 1", "nothing in the space can be trained", "--max-params"),
-    ("search --space smoke --image-size 2", "nothing in the space can be trained", "image_size"),
+    # The smallest ResNeXt is above this, Wide ResNets are not: the question has no answer.
+    ("search --space wrn_vs_resnext --max-macs 1M", "nothing of family resnext", "--max-macs"),
+    ("search --space smoke --max-macs 1", "can be trained: 200 draws", "--max-macs"),
+    ("search --space smoke --max-params 1", "can be trained: 200 draws", "--max-params"),
+    ("search --space smoke --image-size 2", "can be trained: 200 draws", "image_size"),
     ("search --space smoke --database sqlite:////proc/x.db", "unable to open database file"),
     ("train WRN-10-1 --device cuda:99", "--device cuda:99 cannot be used here"),
     ("train WRN-10-1 --out file", "cannot be written"),
@@ -235,7 +243,7 @@ UNFIT = [
     ("status --runs-dir file", "the runs folder file cannot be read (Not a directory)"),
     ("status --database sqlite:////proc/x.db", "unable to open database file"),
     ("ui --runs-dir file --port 0{port}", "tracking store", "cannot be used (Not a directory)"),
-    ("ui --tracking-uri sqlite:///file --port 0{port}", "it is no SQLite database"),
+    ("ui --tracking-uri sqlite:///file --port 0{port}", "is not a database"),
 ]
 
 

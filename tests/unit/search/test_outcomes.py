@@ -41,8 +41,8 @@ def ends(outcome: Outcome, *numbers: int, epoch: int = 2) -> SyntheticRunner:
 def test_a_trial_that_ends_by_itself_has_that_outcome_and_is_never_best(
     request_in: SearchRequest, outcome: Outcome
 ) -> None:
-    result = run_search(request_in, run_trials=ends(outcome, 0, 3, epoch=1))
-    assert [t.outcome for t in result.trials if t.number in (0, 3)] == [outcome] * 2
+    result = run_search(request_in, run_trials=ends(outcome, 1, 3, epoch=1))
+    assert [t.outcome for t in result.trials if t.number in (1, 3)] == [outcome] * 2
     assert all(t.reason for t in result.trials)
     assert {t.outcome for t in result.leaderboard} == {"completed"}
     assert result.exit_code == 0
