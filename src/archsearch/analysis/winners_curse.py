@@ -20,8 +20,9 @@ and B on a grid.
 
 The shrunken means themselves would be the other way to take the curse back (Efron & Morris 1975),
 and were tried: with two or three groups and seeds they take off too much where a winner stands
-apart. In simulations over every spread of truths (the tests have them), the winner's bias is at
-most 0.16 sigma here, against 0.67 for the means and 0.65 for shrunken ones.
+apart. Of 2 to 5 groups of 2 or 3 values, with truths spread by 0 to 8 sigma (1,500 races each), the
+winner's bias is within 0.11 sigma here, up to 0.66 for plain means and up to 0.62 for shrunken
+ones, and the 95 % intervals hold its truth in 94 to 97 % of the races.
 """
 
 from __future__ import annotations

@@ -121,11 +121,11 @@ class PlainLines(_Plain):
                 )
             case TrialStarted():
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-                self._line(f"trial {event.number}: {event.name} starts{again}")
+                self._line(f"{_what(event)}: {event.name} starts{again}")
             case TrialEnded():
                 accuracy = shown_accuracy(event.val_accuracy)
                 self._line(
-                    f"trial {event.number}: {event.name} {event.outcome} after {event.epochs} "
+                    f"{_what(event)}: {event.name} {event.outcome} after {event.epochs} "
                     f"epoch{'s' if event.epochs != 1 else ''}, {accuracy} ({event.reason})"
                 )
             case ConfirmationStarted():
@@ -163,7 +163,7 @@ class LiveTable:
         self._began: float | None = None
         self._num_confirm_runs = self._ended_before = 0
         self._live = Live(
-            console=console, refresh_per_second=2, get_renderable=self._draw, transient=True
+            console=console, refresh_per_second=2, get_renderable=self.__rich__, transient=True
         )
 
     def __enter__(self) -> Self:
@@ -220,7 +220,8 @@ class LiveTable:
             case _:
                 pass
 
-    def _draw(self) -> Group:
+    def __rich__(self) -> Group:
+        """What it looks like now."""
         with self._lock:
             rows = list(self._rows.values())
         return Group(self._table(rows), Text(self._footer(rows)))
@@ -291,6 +292,11 @@ class LiveTable:
         if best is not None:
             parts.append(f"best so far {best.name} {shown_accuracy(best.val_accuracy)}")
         return " · ".join(parts)
+
+
+def _what(event: TrialStarted | TrialEnded) -> str:
+    kind = "confirm run" if event.arm == CONFIRM else "trial"
+    return f"{kind} {event.number}"
 
 
 def shown_confirmation(event: ConfirmationStarted) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from archsearch.analysis.finalists import confirmed, finalists, parse_confirm, winner, winner_model
 from archsearch.record.trial import confirm_runs, incumbent, leaderboard, search_trials
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.conduct import Conduct
 from archsearch.search.director import Director
+from archsearch.search.display import LiveTable, PlainLines
 from archsearch.search.events import ConfirmationStarted, Event, TrialStarted
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
@@ -221,3 +224,25 @@ def test_stop_starts_no_confirm_run(confirming: SearchRequest) -> None:
     assert len(first.trials) == 9
     assert not first.finished
     assert run_search(confirming, run_trials=SyntheticRunner()).finished
+
+
+def test_lines_and_live_table_tell_confirm_runs_from_trials(confirming: SearchRequest) -> None:
+    out, console = io.StringIO(), Console(file=io.StringIO(), width=250)
+    plain, live = PlainLines(out), LiveTable(console)
+
+    def both(event: Event) -> None:
+        plain(event)
+        live(event)
+
+    result = run_search(confirming, both, run_trials=SyntheticRunner())
+    again = len(confirm_runs(result.trials))
+    lines = out.getvalue().splitlines()
+    (began,) = (line for line in lines if line.startswith("confirming: "))
+    assert "trained again from scratch, 2 times each" in began
+    assert sum(line.startswith("confirm run ") and "starts" in line for line in lines) == again
+    assert sum(line.startswith("trial ") and "starts" in line for line in lines) == 9
+    with console.capture() as capture:
+        console.print(live)
+    footer = capture.get()
+    assert "9 of 9 trials ended" in footer
+    assert f"{again} of {again} confirm runs" in footer

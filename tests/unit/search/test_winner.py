@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch.data import load_test
+from archsearch.data import PreparedData, load_test
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
@@ -124,7 +124,7 @@ def test_the_test_split_is_read_once_by_the_winners_network(
     assert reading.subject.checksum == winner.model.epochs[-1].checksum
     # The labels come from the data, not from what was recorded.
     prepared = status_of(searched).search.settings["data"]
-    labels = load_test(candidates.PreparedData.model_validate(prepared)).labels.numpy()
+    labels = load_test(PreparedData.model_validate(prepared)).labels.numpy()
     assert reading.accuracy == pytest.approx(np.mean(reading.predictions == labels))
     assert len(predictions_made) == 1
     (told,) = searched.told(WinnerFound)
