@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -115,13 +116,14 @@ def _rated(
     values = [float(trial.val_accuracy or 0.0) for trial in rated]
     if len(rated) < MIN_TRIALS or min(values) == max(values):
         return Importances(scope, len(rated), ())
-    members = [_member(trial.params, space, names) for trial in rated]
-    observed = _divergences(members, values)
-    chance: dict[str, list[float]] = {name: [] for name in observed}
-    for _ in range(_SHUFFLES):
-        generator.shuffle(values)
-        for name, value in _divergences(members, values).items():
-            chance[name].append(value)
+    with _quiet_optuna():
+        study = _study([_member(trial.params, space, names) for trial in rated])
+        observed = _divergences(study, values)
+        chance: dict[str, list[float]] = {name: [] for name in observed}
+        for _ in range(_SHUFFLES):
+            generator.shuffle(values)
+            for name, value in _divergences(study, values).items():
+                chance[name].append(value)
     return Importances(
         scope,
         len(rated),
@@ -149,25 +151,41 @@ def _member(params: Mapping[str, Any], space: SearchSpace, names: set[str]) -> _
     return {name: params[name] for name in kept}, kept
 
 
-def _divergences(members: Sequence[_Member], values: Sequence[float]) -> dict[str, float]:
-    """Optuna's PED-ANOVA of a study that holds just these trials, not normalised."""
+def _study(members: Sequence[_Member]) -> optuna.Study:
+    """A study of completed trials with these parameters; what they are worth is said later."""
     import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState, create_trial
+
+    study = optuna.create_study()
+    study.add_trials(
+        create_trial(state=TrialState.COMPLETE, params=params, distributions=space, value=0.0)
+        for params, space in members
+    )
+    return study
+
+
+def _divergences(study: optuna.Study, values: Sequence[float]) -> dict[str, float]:
+    """Optuna's PED-ANOVA of the study's trials, were they worth `values`; not normalised."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    return get_param_importances(
+        study,
+        evaluator=PedAnovaImportanceEvaluator(target_quantile=_TARGET_QUANTILE),
+        target=lambda trial: -values[trial.number],  # its best are the lowest
+        normalize=False,
+    )
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Neither a line for each study nor the reminder that targets are to be low."""
+    import optuna
 
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study = optuna.create_study(direction="maximize")
-            study.add_trials(
-                create_trial(
-                    state=TrialState.COMPLETE, params=params, distributions=space, value=value
-                )
-                for (params, space), value in zip(members, values, strict=True)
-            )
-            evaluator = PedAnovaImportanceEvaluator(target_quantile=_TARGET_QUANTILE)
-            return get_param_importances(study, evaluator=evaluator, normalize=False)
+            warnings.simplefilter("ignore")
+            yield
     finally:
         optuna.logging.set_verbosity(verbosity)

@@ -56,7 +56,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Sear
     request = SearchRequest(
         space="wrn_vs_resnext",
         trials=NUM_TRIALS,
-        max_epochs=12,
+        max_epochs=8,
         random_share=0.5,
         confirm="none",
         name="reported",

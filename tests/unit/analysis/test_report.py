@@ -206,7 +206,7 @@ def test_the_commands_ask_for_the_same_search_and_for_this_one(search: OpenedSea
     (section,) = [s for s in compose(search).sections if s.id == "reproduce"]
     lines = [command.line for command in section.commands]
     assert f"--space wrn_vs_resnext --data digits --seed 0 --trials {NUM_TRIALS}" in lines[0]
-    assert "--max-epochs 12" in lines[0]
+    assert "--max-epochs 8" in lines[0]
     assert "--random-share 0.5" in lines[0]
     assert "pipeline.report reported" in lines[1]
     assert any("pipeline.promote reported" in line for line in lines)
