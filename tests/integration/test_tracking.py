@@ -245,6 +245,22 @@ def test_checkpoints_of_the_best_are_artifacts_of_their_trials(
     assert known["trial-0000-WRN-16-0"]["artifacts"] == ["checkpoints"]
 
 
+def test_the_report_is_an_artifact_of_the_search(
+    store: TrackingStore, record: Recorded, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("<!doctype html>")
+    record.start()
+    record.finish(reports=[str(page), str(tmp_path / "gone.md")])
+    assert deliver(record.database, record.search.id, store).parked == []
+    client = open_client(store)
+    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    assert run_id is not None
+    assert [found.path for found in client.list_artifacts(run_id, "report")] == [
+        "report/report.html"
+    ]
+
+
 def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     store: TrackingStore, record: Recorded
 ) -> None:
