@@ -15,9 +15,10 @@ from pipeline._record import SearchName, open_record
 
 app = new_app(
     "Steer a running search from another terminal. `pause`: running trials finish their epoch, "
-    "then all wait; `unpause`: they go on; `stop`: no new trial, running ones are trained to "
-    "their end; `cancel`: end now. A search that was stopped or cancelled continues with its "
-    "own command. Exit codes: 0 the driver has taken it, 2 no such search, 3 it is not running."
+    "then all wait; `unpause`: they go on; `stop`: no new trial or confirm run, running ones are "
+    "trained to their end; `cancel`: end now. A search that was stopped or cancelled continues "
+    "with its own command. Exit codes: 0 the driver has taken it, 2 no such search, 3 it is not "
+    "running."
 )
 
 

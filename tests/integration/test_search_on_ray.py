@@ -15,7 +15,7 @@ import pytest
 from tests.cli_support import call, start_search, status
 
 ONE_WORKER = (
-    "--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one", "--confirm", "none",
+    "--space", "smoke", "--trials", 6, "--concurrency", 1, "--name", "one", "--confirm", "1x2",
 )  # fmt: skip
 TWO_WORKERS = (
     "--space", "smoke", "--trials", 6, "--concurrency", 2, "--name", "two", "--confirm", "none",
@@ -41,13 +41,16 @@ def test_a_search_answers_with_a_table_and_every_outcome_has_a_reason(
     undisturbed: dict[str, Any],
 ) -> None:
     assert undisturbed["state"] == "finished"
-    assert [trial["number"] for trial in undisturbed["trials"]] == list(range(6))
+    assert [trial["number"] for trial in undisturbed["trials"]] == list(range(8))
+    arms = [trial["arm"] for trial in undisturbed["trials"]]
+    assert [arm == "confirm" for arm in arms] == [False] * 6 + [True] * 2
+    assert sum(undisturbed["outcomes"].values()) == 6
     for trial in undisturbed["trials"]:
         assert trial["outcome"] in ("completed", "stopped")
         assert trial["reason"]
         assert trial["epochs"] == trial["epochs_trained"]
     best = max(
-        (t for t in undisturbed["trials"] if t["outcome"] == "completed"),
+        (t for t in undisturbed["trials"][:6] if t["outcome"] == "completed"),
         key=lambda trial: trial["val_accuracy"],
     )
     assert undisturbed["incumbent"]["val_accuracy"] == best["val_accuracy"]
@@ -59,8 +62,10 @@ def test_a_killed_driver_continues_as_if_nothing_had_happened(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
     kills = 0
-    for num_epochs in (1, 4):
+    for awaited, num_epochs in ((None, 1), (None, 4), ("confirmation_started", 1)):
         with start_search(*ONE_WORKER, cwd=tmp_path) as search:
+            if awaited is not None:
+                search.wait_for(awaited)
             search.wait_for("epoch_finished", num_epochs)
             search.process.kill()
             kills += 1
@@ -68,6 +73,9 @@ def test_a_killed_driver_continues_as_if_nothing_had_happened(
     assert done.returncode == 0, done.stderr
     continued = status(tmp_path, "one")
     assert table(continued) == table(undisturbed)
+    assert continued["confirmed"] == undisturbed["confirmed"]
+    assert continued["winner"] == undisturbed["winner"]
+    assert continued["winner"]["num_test"] == 359
     trained = sum(trial["epochs_trained"] for trial in continued["trials"])
     assert trained <= sum(trial["epochs"] for trial in continued["trials"]) + kills
     assert continued["undelivered"] == 0

@@ -20,8 +20,8 @@ and B on a grid.
 
 The shrunken means themselves would be the other way to take the curse back (Efron & Morris 1975),
 and were tried: with two or three groups and seeds they take off too much where a winner stands
-apart. Of 2 to 5 groups of 2 or 3 values, with truths spread by 0 to 8 sigma (1,500 races each), the
-winner's bias is within 0.11 sigma here, up to 0.66 for plain means and up to 0.62 for shrunken
+apart. Of 2 to 5 groups of 2 or 3 values, with truths spread by 0 to 8 sigma (1,500 races each),
+the winner's bias is within 0.11 sigma here, up to 0.66 for plain means and up to 0.62 for shrunken
 ones, and the 95 % intervals hold its truth in 94 to 97 % of the races.
 """
 
