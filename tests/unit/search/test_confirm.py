@@ -118,6 +118,9 @@ def test_extending_proposes_what_asking_at_once_proposes(
 
     assert proposed(extended) == proposed(whole)
     assert len(search_trials(whole)) == 20
+    refused = recorded(at_once.runs_dir).refusals
+    assert recorded(confirming.runs_dir).refusals == refused
+    assert any(refusal.before_number > 9 for refusal in refused)
     # Finalists of the end are confirmed in both, with the same seeds; earlier ones stay.
     seeds = {(r.config_digest, r.config["seed"]) for r in confirm_runs(whole)}
     assert seeds <= {(r.config_digest, r.config["seed"]) for r in confirm_runs(extended)}

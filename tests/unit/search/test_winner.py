@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from archsearch.data import PreparedData, load_test
+from archsearch.errors import UnfitError
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import search_status
+from archsearch.search import promotion
 from archsearch.search.events import Event, Warned, WinnerFound
 from archsearch.search.inline import run_in_process
 from archsearch.search.interruption import InterruptedSearchError
@@ -25,6 +27,7 @@ from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
 from archsearch.search.run import run_search
 from archsearch.tracking import candidate as candidates
+from archsearch.tracking.store import tracking_store
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING
 
@@ -171,6 +174,34 @@ def test_a_winner_without_its_checkpoint_costs_a_warning_and_is_read_later(
     mended = searched.run().winner
     assert mended is not None
     assert mended.reading is not None
+
+
+def test_the_winners_network_is_what_is_promoted(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = searched.run().winner
+    assert model is not None
+    numbers: list[int | None] = []
+
+    def found(*arguments: Any) -> None:
+        numbers.append(arguments[-1])
+        raise UnfitError("that is enough")
+
+    monkeypatch.setattr(promotion, "find_candidate", found)
+    runs = RunsFolder(searched.request.runs_dir)
+    database = Database.open(runs.search(searched.name).database, create=False)
+    search = get_search(database, searched.name)
+    for trial in (None, 0):
+        with pytest.raises(UnfitError, match="that is enough"):
+            promotion.promote(
+                database,
+                search,
+                runs,
+                tracking_store(runs, NO_TRACKING),
+                promotion.PromotionRequest(trial=trial),
+            )
+    database.close()
+    assert numbers == [model.model.number, 0]
 
 
 def test_commands_show_the_winner_and_use_its_network(searched: Searched, tmp_path: Path) -> None:
