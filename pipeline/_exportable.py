@@ -1,4 +1,4 @@
-"""What `pipeline.export` is asked for: a search, one trial, a single training, a name."""
+"""What `pipeline.export` and `pipeline.predict` are asked for: whose network it is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ def find_exportable(
     database: str | None,
     seed: int,
     asked: dict[str, int | None],
+    tracking_uri: str | None = None,
 ) -> tuple[Exportable, str]:
     """What `model` stands for, and what its file is called.
+
+    Args:
+        model: A search, SEARCH/NUMBER, a folder of a training, `models:/NAME@ALIAS` or a name.
+        runs_dir: Folder of all searches.
+        database: URL of the record, if it is not in the search's folder.
+        seed: Of a published name's new weights.
+        asked: The input that options ask for, by its fields.
+        tracking_uri: Where registered models are looked up; by default in the runs folder.
 
     Raises:
         UsageError: It stands for nothing, or options do not go with what it is.
@@ -30,13 +39,21 @@ def find_exportable(
 
     numbered = re.fullmatch(r"([^/]+)/(\d+)", model)
     is_folder = is_training(Path(model))
-    is_search = numbered is not None or model in RunsFolder(runs_dir).names()
+    is_registered = model.startswith("models:")
+    is_search = not is_registered and (
+        numbered is not None or model in RunsFolder(runs_dir).names()
+    )
     given = [name for name, value in asked.items() if value is not None]
-    if (is_folder or is_search) and given:
+    if (is_folder or is_search or is_registered) and given:
         raise UsageError(
             "--classes, --in-channels and --image-size are for published names; a trained model "
             "has the input that it was trained on"
         )
+    if is_registered:
+        from archsearch.tracking.registered_model import registered_exportable
+        from archsearch.tracking.store import tracking_store
+
+        return registered_exportable(tracking_store(RunsFolder(runs_dir), tracking_uri), model)
     if is_folder:
         return _of_training(Path(model))
     if numbered is not None:
@@ -64,12 +81,16 @@ def _of_training(folder: Path) -> tuple[Exportable, str]:
 def _of_trial(
     search: str, number: int | None, runs_dir: Path, database: str | None
 ) -> tuple[Exportable, str]:
+    from archsearch.analysis.winner import model_number
     from archsearch.record.paths import RunsFolder
+    from archsearch.record.reader import read_trials
     from archsearch.record.trained import trained_trial
     from archsearch.training.exportable import trained_model
     from pipeline._record import open_record
 
     with open_record(search, runs_dir, database) as (record, row):
+        if number is None:
+            number = model_number(read_trials(record, row.id))
         found = trained_trial(record, row, RunsFolder(runs_dir).search(search), number)
     header, trial = found.checkpoint.header, found.trial
     facts = {

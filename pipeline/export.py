@@ -13,7 +13,7 @@ import typer
 from archsearch.errors import UsageError, nearest_names
 from pipeline._exportable import find_exportable
 from pipeline._main import new_app, run
-from pipeline._options import Database, RunsDir
+from pipeline._options import Database, RunsDir, TrackingUri
 
 if TYPE_CHECKING:
     from archsearch.training.export import Exported
@@ -29,6 +29,7 @@ app = new_app(
     "be used, 4 no trial completed.",
     "python -m pipeline.export SEARCH --format onnx --dynamic-batch",
     "python -m pipeline.export SEARCH/7 --format pt2 --batch-size 64 --output models/",
+    "python -m pipeline.export models:/NAME@champion --format onnx",
     "python -m pipeline.export WRN-28-10 --seed 1",
 )
 
@@ -39,8 +40,9 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL_OR_TRIAL",
-            help="A search (its best model), SEARCH/NUMBER (one trial), a folder of "
-            "pipeline.train, or a published name such as WRN-28-10 (new weights).",
+            help="A search (its best model), SEARCH/NUMBER (one trial), models:/NAME@ALIAS or "
+            "models:/NAME/VERSION (a registered model), a folder of pipeline.train, or a "
+            "published name such as WRN-28-10 (new weights).",
         ),
     ],
     format: Annotated[str, typer.Option(help="onnx or pt2.")] = "onnx",
@@ -70,6 +72,7 @@ def export(
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     database: Database = None,
+    tracking_uri: TrackingUri = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Export a network."""
@@ -77,7 +80,7 @@ def export(
     if dynamic_batch and batch_size is not None:
         raise UsageError("--dynamic-batch and --batch-size exclude each other")
     asked = {"num_classes": classes, "in_channels": in_channels, "image_size": image_size}
-    exportable, stem = find_exportable(model, runs_dir, database, seed, asked)
+    exportable, stem = find_exportable(model, runs_dir, database, seed, asked, tracking_uri)
     path = _path(output, f"{_plain(stem)}.{chosen}")
     from archsearch.training.export import export as export_model
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 2  # a single one would fix the batch dimension at 1
 _COMPARED = 256
-_BATCH_SIZE = 256
+_BATCH = 256
 _WARM_UP = 10
 _TIMED = 100
 _MOST_SECONDS = 5.0
@@ -116,10 +116,23 @@ class Package:
         """What the model says of itself."""
         return dict(self._model.metadata.metadata or {})
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """What its signature says of images and logits, -1 for what is free; empty without one."""
+        signature = self._model.metadata.signature
+        return tuple(
+            tuple(schema.inputs[0].shape)
+            for schema in ((signature.inputs, signature.outputs) if signature else ())
+            if schema is not None and schema.is_tensor_spec() and len(schema.inputs) == 1
+        )
+
     def answer(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, classes) of float32 for images (N, C, H, W) of uint8."""
-        parts = _in_unit_range(images).split(_BATCH_SIZE)
-        return torch.cat([torch.as_tensor(self._model.predict(p.numpy())) for p in parts])
+        return torch.cat([self.answer_numbers(p) for p in _in_unit_range(images).split(_BATCH)])
+
+    def answer_numbers(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes) of float32 for images (N, C, H, W) of float32 in 0..1."""
+        return torch.as_tensor(self._model.predict(images.numpy()))
 
     def check_signature(self, data: PreparedData) -> None:
         """Refuse a model that does not say what it takes and answers, or says another thing.
@@ -127,13 +140,8 @@ class Package:
         Raises:
             UnfitError: It is so.
         """
-        signature = self._model.metadata.signature
-        found = [
-            tuple(schema.inputs[0].shape)
-            for schema in ((signature.inputs, signature.outputs) if signature else ())
-            if schema is not None and schema.is_tensor_spec() and len(schema.inputs) == 1
-        ]
-        if found != list(_shapes(data)):
+        found = self.shapes
+        if found != _shapes(data):
             told = " and ".join(map(str, found)) or "none"
             given, answered = _shapes(data)
             raise UnfitError(

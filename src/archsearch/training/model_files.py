@@ -70,6 +70,30 @@ def read_metadata(format: Format, contents: bytes) -> dict[str, str]:
     return told
 
 
+def input_shape(format: Format, contents: bytes) -> tuple[int | None, ...]:
+    """The shape of the images that a file's model takes; None for what is free.
+
+    Raises:
+        ValueError: It takes something else than one tensor of four dimensions.
+    """
+    shapes = _onnx_shapes(contents) if format == "onnx" else _pt2_shapes(contents)
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(f"it takes {shapes}, not one tensor (N, C, H, W)")
+    return tuple(side if isinstance(side, int) else None for side in shapes[0])
+
+
+def _onnx_shapes(contents: bytes) -> list[tuple[object, ...]]:
+    onnxruntime: Any = importlib.import_module("onnxruntime")  # has no types
+    session = onnxruntime.InferenceSession(contents, providers=["CPUExecutionProvider"])
+    return [tuple(given.shape) for given in session.get_inputs()]
+
+
+def _pt2_shapes(contents: bytes) -> list[tuple[object, ...]]:
+    program = torch.export.load(io.BytesIO(contents))
+    names = set(program.graph_signature.user_inputs)
+    return [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in names]
+
+
 def _pt2(program: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     extra = {METADATA_FILE: json.dumps(dict(metadata), indent=2, ensure_ascii=False)}
