@@ -12,8 +12,8 @@ from archsearch.schema import InputSpec
 from archsearch.search.memory_limit import RAN_OUT, MemoryLimit
 from archsearch.search.preflight import (
     MAX_REFUSALS_IN_A_ROW,
+    CostCheck,
     InfeasibleError,
-    Preflight,
     nothing_feasible,
 )
 from archsearch.search.study import Study, seed_of
@@ -35,6 +35,26 @@ class Draw:
     config: TrialConfig
     complexity: dict[str, Any]
 
+    def as_trial(self, number: int, created_ms: int) -> TrialRecord:
+        """The trial that it becomes, as it is before its first epoch."""
+        return TrialRecord(
+            number=number,
+            family=self.config.architecture.family,
+            name=self.config.name,
+            arm=self.arm,
+            params=self.params,
+            config=self.config.model_dump(mode="json"),
+            config_digest=self.config.digest,
+            complexity=self.complexity,
+            outcome=None,
+            reason=None,
+            rung_epochs=None,
+            shadow_rung_epochs=None,
+            created_ms=created_ms,
+            finished_ms=None,
+            attempts={1: None},
+        )
+
 
 @dataclass
 class Draws:
@@ -51,7 +71,7 @@ class Draws:
 
     space: SearchSpace
     study: Study
-    preflight: Preflight
+    preflight: CostCheck
     input_spec: InputSpec
     max_epochs: int
     seed: int

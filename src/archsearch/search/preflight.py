@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from archsearch.errors import UnfitError
 from archsearch.models.complexity import complexity
@@ -23,6 +23,18 @@ MAX_REFUSALS_IN_A_ROW = 200
 
 class InfeasibleError(Exception):
     """A variant is above a cap, or cannot be built for this input; the message says why."""
+
+
+class CostCheck(Protocol):
+    """Knows what a variant costs before it is trained."""
+
+    def check(self, config: TrialConfig) -> dict[str, Any]:
+        """The cost: at least `params` and `macs`.
+
+        Raises:
+            InfeasibleError: The variant must not be trained.
+        """
+        ...
 
 
 @dataclass(frozen=True)
