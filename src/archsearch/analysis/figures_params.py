@@ -276,7 +276,8 @@ def _slice(
         )
     if isinstance(parameter, Choice):
         order = [html.escape(str(c)) for c in parameter.values]
-        plot.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+        ends = [-0.5, len(order) - 0.5]  # also values that no trial has
+        plot.update_xaxes(type="category", categoryorder="array", categoryarray=order, range=ends)
     elif isinstance(parameter, IntRange | FloatRange) and parameter.log:
         plot.update_xaxes(**log_axis(parameter.low, parameter.high))
     elif isinstance(parameter, IntRange | FloatRange):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.edf import Edf
 from archsearch.analysis.figure_style import (
+    BAD,
+    NEUTRAL,
     FamilyStyle,
     Figure,
     family_styles,
@@ -78,7 +80,8 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
         return None
     plot = new_plot(x="Accuracy on validation images")
     styles = family_styles(families)
-    names = [html.escape(c.name) for c in known]
+    # Several finalists may have one name: they differ in how they are trained.
+    names = [f"{html.escape(c.name)}<br>trial {c.finalist.number}" for c in known]
     estimates = [c.estimate for c in known if c.estimate is not None]
     plot.add_scatter(
         x=[e.estimate for e in estimates],
@@ -89,6 +92,7 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
             "symmetric": False,
             "array": [e.high - e.estimate for e in estimates],
             "arrayminus": [e.estimate - e.low for e in estimates],
+            "color": NEUTRAL,
             "thickness": 2,
             "width": 6,
         },
@@ -105,7 +109,7 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
         x=[run.val_accuracy for _, run in runs],
         y=[name for name, _ in runs],
         mode="markers",
-        marker={"size": 9, "symbol": "line-ns", "line": {"width": 2, "color": "#7a8594"}},
+        marker={"size": 9, "symbol": "line-ns", "line": {"width": 2, "color": NEUTRAL}},
         name="confirm runs",
         text=[label_of(run) for _, run in runs],
         hoverinfo="text",
@@ -114,13 +118,20 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
         x=[c.finalist.val_accuracy for c in known],
         y=names,
         mode="markers",
-        marker={"size": 10, "symbol": "circle-open", "line": {"width": 2, "color": "#d2544a"}},
+        marker={"size": 10, "symbol": "circle-open", "color": BAD, "line": {"width": 2}},
         name="the run it was chosen by",
         text=[label_of(c.finalist) for c in known],
         hoverinfo="text",
     )
     caption = (
         "Finalists were trained again with other seeds. The run that a finalist was chosen by "
-        f"flatters it and counts nothing; estimates are {ESTIMATOR}, with 95 % intervals."
+        f"flatters it and counts nothing. Estimates with 95 % intervals: {ESTIMATOR}."
     )
-    return Figure("finalists", "Finalists, confirmed", caption, plot, height=150 + 44 * len(known))
+    return Figure(
+        "finalists",
+        "Finalists, confirmed",
+        caption,
+        plot,
+        height=150 + 48 * len(known),
+        min_width=480,
+    )

@@ -64,8 +64,10 @@ def _headline(search: OpenedSearch) -> tuple[str, tuple[str, ...]]:
 
 
 def _status(evidence: Evidence) -> str:
-    outcomes = Counter(trial.outcome or "unfinished" for trial in evidence.trials)
-    told = f"{plural(len(evidence.trials), 'trial')}: {counted(outcomes.most_common())}."
+    outcomes = Counter(trial.outcome or "unfinished" for trial in evidence.searched)
+    told = f"{plural(len(evidence.searched), 'trial')}: {counted(outcomes.most_common())}"
+    num_confirm = len(evidence.trials) - len(evidence.searched)
+    told += f"; {plural(num_confirm, 'confirm run')}." if num_confirm else "."
     ending = evidence.search.ending
     match evidence.state:
         case "running":

@@ -76,6 +76,10 @@ def verdict_section(evidence: Evidence, verdicts: Mapping[Budget, Verdict]) -> S
         "weighing more.",
     )
     figures = (verdict_figure(verdict, evidence.families) for verdict in verdicts.values())
+    if len(evidence.families) > 1:
+        others = [v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET]
+    else:
+        others = []
     return Section(
         "verdict",
         "Verdict",
@@ -83,7 +87,7 @@ def verdict_section(evidence: Evidence, verdicts: Mapping[Budget, Verdict]) -> S
             "Families are compared by their random arms: members drawn uniformly and never "
             "stopped, each against members of the other family that cost the same. What the "
             "sampler found counts for the best of a family, not here.",
-            *(v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET),
+            *others,
         ),
         (table,) if rows else (),
         tuple([f for f in figures if f is not None][:1]),

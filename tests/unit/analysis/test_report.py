@@ -212,6 +212,47 @@ def test_the_commands_ask_for_the_same_search_and_for_this_one(search: OpenedSea
     assert any("pipeline.promote reported" in line for line in lines)
 
 
+def _confirmed(evidence: Evidence) -> Evidence:
+    """The search with its two best trained again, twice each."""
+    board = OpenedSearch(evidence).leaderboard[:2]
+    runs = []
+    for place, finalist in enumerate(board):
+        for replicate, gain in enumerate((-0.02, -0.01)):
+            value = float(finalist.val_accuracy or 0.0) + gain
+            last = replace(finalist.epochs[-1], val_accuracy=value)
+            runs.append(
+                replace(
+                    finalist,
+                    number=NUM_TRIALS + 2 * place + replicate,
+                    arm="confirm",
+                    epochs=[*finalist.epochs[:-1], last],
+                )
+            )
+    return replace(evidence, trials=[*evidence.trials, *runs])
+
+
+def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
+    evidence: Evidence, search: OpenedSearch
+) -> None:
+    confirmed = OpenedSearch(_confirmed(evidence))
+    report = compose(confirmed)
+    assert [section.id for section in report.sections[:2]] == ["finalists", "leaderboard"]
+    winner = confirmed.winner
+    assert winner is not None
+    assert winner.estimate is not None
+    told = report.sections[0].sentences[0]
+    assert told.startswith(f"{winner.name} wins: trained again 2 times")
+    assert f"{winner.estimate.estimate:.4f}" in told
+    assert report.facts[0].label == f"winner: {winner.name}"
+    assert "; 4 confirm runs." in report.status
+    assert [t.number for t in confirmed.leaderboard] == [t.number for t in search.leaderboard]
+    rows = report.sections[0].tables[0].rows
+    assert len(rows) == 2
+    figure = confirmed.figures["finalists"].plot
+    assert len(set(figure.data[0].y)) == 2  # also where both have one name
+    assert confirmed.trials.num_rows == NUM_TRIALS + 4
+
+
 def test_a_search_without_trials_or_families_has_a_report_too(evidence: Evidence) -> None:
     for trials in ([], [replace(evidence.trials[0], outcome=None, epochs=[])]):
         empty = replace(
