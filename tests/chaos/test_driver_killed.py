@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.errors import ArchsearchError
 from archsearch.search.request import SearchRequest
+from archsearch.search.run import run_search
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import Steps, finish, paced, start
 from tests.chaos.fault_table import Account, FaultTable, Snapshot, account_of, snapshot
@@ -66,6 +67,30 @@ def test_killed_before_any_step_one_worker_ends_with_the_undisturbed_table(
         "driver-killed",
         f"before one of {num_steps} statements, commits and file operations"
         + (", all of start and finish among them" if many else ""),
+        len(chosen),
+        "the undisturbed table each time",
+        cost,
+    )
+
+
+@pytest.mark.slow
+def test_killed_before_any_step_of_the_confirm_runs(
+    new_request: NewRequest, faults: FaultTable
+) -> None:
+    """From the last trials over the confirm runs and the reading of the test split to the end."""
+    wanted = {"trials": 3, "confirm": "1x2"}
+    calm = new_request("calm", **wanted)
+    run_search(calm, run_trials=SyntheticRunner())
+    undisturbed = snapshot(calm.runs_dir)
+    assert sum(trial.is_confirm_run for trial in undisturbed.recorded.trials) == 2
+    num_steps = count_steps(new_request("counted", **wanted))
+    chosen = random.Random(3).sample(range(num_steps // 2, num_steps + 1), 16)
+    cost = Account()
+    for step in chosen:
+        cost += disturb(new_request(f"step{step}", **wanted), step, undisturbed)
+    faults.add(
+        "driver-killed",
+        f"before one of the last {num_steps // 2} steps of a search with confirm runs",
         len(chosen),
         "the undisturbed table each time",
         cost,
