@@ -14,6 +14,9 @@ from archsearch.analysis.unfairness import SIGNIFICANCE
 from archsearch.search.simulation.many import Finding, Summary, simulate_many, summarise
 from archsearch.search.simulation.sources import synthetic
 
+# 200 searches take a minute on a quiet core.
+pytestmark = pytest.mark.timeout(900)
+
 QUICK, MANY = 20, 200
 
 # What CI runs; `make test` runs a tenth of it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from archsearch.data import PreparedData
 from archsearch.halving.decision import Decision
@@ -18,14 +18,13 @@ from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
-from archsearch.record.writer import Ending, Writer
+from archsearch.record.writer import Ending
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
 from archsearch.search.director import Director, Slot
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, WarnedOfUnfairness
 from archsearch.search.patience import Patience
-from archsearch.search.preflight import Preflight
 from archsearch.search.simulation.curves import SimulatedEpoch, World
 from archsearch.search.study import Study
 from archsearch.spaces.space import SearchSpace
@@ -144,7 +143,7 @@ def _director(
     draws = Draws(
         space=setting.space,
         study=study,
-        preflight=cast("Preflight", _Counted(world)),
+        preflight=_Counted(world),
         input_spec=setting.data.input_spec,
         max_epochs=setting.ladder.max_epochs,
         seed=setting.seed,
@@ -152,7 +151,7 @@ def _director(
         on_refusal=refusals.append,
     )
     return Director(
-        writer=cast("Writer", _Unwritten()),
+        writer=_Unwritten(),
         paths=SearchPaths(Path("/nowhere")),
         draws=draws,
         study=study,
