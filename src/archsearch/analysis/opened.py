@@ -15,7 +15,8 @@ from archsearch.analysis.figures_outcome import (
     learning_curves_figure,
     pareto_figure,
 )
-from archsearch.analysis.figures_params import importance_figure, parallel_figure, slice_figures
+from archsearch.analysis.figures_parallel import parallel_figure
+from archsearch.analysis.figures_params import importance_figure, slice_figures
 from archsearch.analysis.figures_running import device_time_figure, timeline_figure
 from archsearch.analysis.figures_verdict import finalists_figure, verdict_figure
 from archsearch.analysis.finalists import Confirmed, confirmed, winner

@@ -8,20 +8,21 @@ from datetime import UTC, datetime
 from archsearch.analysis.evidence import Evidence
 from archsearch.analysis.opened import OpenedSearch
 from archsearch.analysis.report_conclusions import (
-    cost_section,
-    families_section,
     finalists_section,
     leaderboard_section,
     verdict_section,
 )
+from archsearch.analysis.report_families import cost_section, families_section
 from archsearch.analysis.report_parts import Fact, Report, counted, duration, plural
 from archsearch.analysis.report_running import (
-    audit_section,
-    curves_section,
     failures_section,
-    parameters_section,
     reproduction_section,
     running_section,
+)
+from archsearch.analysis.report_why import (
+    audit_section,
+    curves_section,
+    parameters_section,
     slices_section,
 )
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from archsearch.analysis.evidence import Evidence
-from archsearch.analysis.figures_outcome import families_figure, pareto_figure
 from archsearch.analysis.figures_verdict import finalists_figure, verdict_figure
 from archsearch.analysis.finalists import Confirmed
 from archsearch.analysis.members import Budget
-from archsearch.analysis.pareto import COSTS, front_of, train_seconds
+from archsearch.analysis.pareto import train_seconds
 from archsearch.analysis.report_parts import (
     Cell,
     Column,
     Section,
     Table,
     accuracy,
-    counted,
     number,
     plural,
     seconds_cell,
@@ -35,7 +32,7 @@ HEADLINE_BUDGET: Budget = "macs"
 LEADERBOARD_ROWS = 20
 ALL_TRIALS_ROWS = 300
 
-_TRIAL_COLUMNS = (
+TRIAL_COLUMNS = (
     Column("Variant", "text"),
     Column("Accuracy"),
     Column("Family", "text"),
@@ -45,6 +42,7 @@ _TRIAL_COLUMNS = (
     Column("Training"),
     Column("Arm", "text"),
 )
+"""What a table tells of every trial; `trial_row` has the cells."""
 
 
 def verdict_section(evidence: Evidence, verdicts: Mapping[Budget, Verdict]) -> Section:
@@ -205,11 +203,11 @@ def leaderboard_section(evidence: Evidence) -> Section:
         note = ""
         if len(board) > LEADERBOARD_ROWS:
             note = f"The best {LEADERBOARD_ROWS} of {len(board):,}; all are in trials.parquet."
-        rows = tuple((number(i), *_trial_row(t)) for i, t in enumerate(board, start=1))
+        rows = tuple((number(i), *trial_row(t)) for i, t in enumerate(board, start=1))
         tables.append(
             Table(
                 "Fully trained trials by accuracy on validation images",
-                (Column("Place"), *_TRIAL_COLUMNS),
+                (Column("Place"), *TRIAL_COLUMNS),
                 rows[:LEADERBOARD_ROWS],
                 note,
             )
@@ -234,7 +232,7 @@ def _all_trials(evidence: Evidence, board: Sequence[TrialRecord]) -> Table:
         )
     rows = tuple(
         (
-            *_trial_row(trial),
+            *trial_row(trial),
             words((trial.outcome or "unfinished").replace("_", " ")),
             number(len(trial.epochs)),
             words(trial.reason or ""),
@@ -242,10 +240,11 @@ def _all_trials(evidence: Evidence, board: Sequence[TrialRecord]) -> Table:
         for trial in trials
     )
     ending = (Column("Outcome", "text"), Column("Epochs"), Column("Reason", "text"))
-    return Table("All trials", (*_TRIAL_COLUMNS, *ending), rows, note, is_folded=True)
+    return Table("All trials", (*TRIAL_COLUMNS, *ending), rows, note, is_folded=True)
 
 
-def _trial_row(trial: TrialRecord) -> tuple[Cell, ...]:
+def trial_row(trial: TrialRecord) -> tuple[Cell, ...]:
+    """A trial's cells under `TRIAL_COLUMNS`."""
     return (
         words(trial.name),
         accuracy(trial.val_accuracy),
@@ -255,84 +254,4 @@ def _trial_row(trial: TrialRecord) -> tuple[Cell, ...]:
         number(trial.complexity.get("macs")),
         seconds_cell(train_seconds(trial)),
         words(trial.arm),
-    )
-
-
-def cost_section(evidence: Evidence) -> Section:
-    """What accuracy costs: the Pareto fronts."""
-    figures = [pareto_figure(evidence, cost) for cost in COSTS]
-    fronts = {cost: {t.number for t in front_of(evidence.searched, cost)} for cost in COSTS}
-    members = [
-        trial
-        for trial in leaderboard(evidence.searched)
-        if any(trial.number in front for front in fronts.values())
-    ]
-    rows = tuple(
-        (
-            *_trial_row(trial),
-            words(", ".join(_SHORT[cost] for cost in COSTS if trial.number in fronts[cost])),
-        )
-        for trial in members
-    )
-    table = Table(
-        "Trials on a front",
-        (*_TRIAL_COLUMNS, Column("Unbeaten in", "text")),
-        rows,
-        is_folded=True,
-    )
-    drawn = tuple(f for f in figures if f is not None)
-    if not drawn:
-        return Section("cost", "What accuracy costs", ("No trial has been trained to the end.",))
-    return Section("cost", "What accuracy costs", (), (table,), small_figures=drawn)
-
-
-_SHORT = {"params": "parameters", "macs": "MACs", "seconds": "time"}
-
-
-def families_section(evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed]) -> Section:
-    """The families side by side."""
-    rows = tuple(_family_row(evidence, verdict, board, family) for family in evidence.families)
-    table = Table(
-        "Families",
-        (
-            Column("Family", "text"),
-            Column("Trials"),
-            Column("Outcomes", "text"),
-            Column("Random arm"),
-            Column("Median error at matched MACs"),
-            Column("Best accuracy"),
-            Column("Best variant", "text"),
-            Column("Its arm", "text"),
-            Column("Best confirmed"),
-            Column("Epochs"),
-            Column("Training"),
-        ),
-        rows,
-        note="The median error is the random arm's; the best of a family may be the sampler's "
-        "find, and is the best of many noisy results.",
-    )
-    figure = families_figure(evidence)
-    return Section("families", "Families side by side", (), (table,), (figure,) if figure else ())
-
-
-def _family_row(
-    evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed], family: str
-) -> tuple[Cell, ...]:
-    trials = [t for t in evidence.searched if t.family == family]
-    outcomes = Counter(t.outcome or "unfinished" for t in trials)
-    share = verdict.families.get(family)
-    best = share.best if share else None
-    estimates = [c.estimate.estimate for c in board if c.finalist.family == family and c.estimate]
-    return (
-        words(family),
-        number(len(trials)),
-        words(counted(outcomes.most_common())),
-        number(share.num_members if share else 0),
-        accuracy(share.edf.median_error() if share else None),
-        accuracy(best.val_accuracy if best else None),
-        words(best.name if best else "–"),
-        words(best.arm if best else "–"),
-        accuracy(max(estimates, default=None)),
-        number(sum(len(t.epochs) for t in trials)),
-        seconds_cell(sum(train_seconds(t) for t in trials)),
     )

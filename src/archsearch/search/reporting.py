@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from archsearch.command_line import command_line
 from archsearch.record.database import Database
 from archsearch.record.paths import SearchPaths
+from archsearch.record.status import State
 from archsearch.record.trial import SearchRow, TrialRecord
 from archsearch.search.events import Listener, Warned
 
@@ -35,7 +36,7 @@ def write_final_report(
         from archsearch.analysis.evidence import read_evidence
         from archsearch.analysis.report import write_report
 
-        state = "finished" if search.finished else "interrupted"
+        state: State = "finished" if search.finished else "interrupted"
         evidence = read_evidence(database, search, paths, state, trials)
         return [str(path.absolute()) for path in write_report(evidence).paths]
     except Exception as error:

@@ -26,6 +26,7 @@ from archsearch.analysis.opened import OpenedSearch, open_search
 from archsearch.analysis.report_compose import compose
 from archsearch.analysis.report_html import report_html
 from archsearch.analysis.report_markdown import report_markdown
+from archsearch.analysis.report_parts import Report
 from archsearch.errors import UsageError
 from tests.unit.analysis.conftest import NUM_TRIALS, Searched
 
@@ -66,14 +67,18 @@ def search(evidence: Evidence) -> OpenedSearch:
 
 
 @pytest.fixture(scope="module")
-def page(search: OpenedSearch) -> _Page:
-    return _Page(report_html(compose(search)))
+def report(search: OpenedSearch) -> Report:
+    return compose(search)
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> _Page:
+    return _Page(report_html(report))
 
 
 def test_the_verdict_comes_first_then_the_leaderboard_then_the_evidence(
-    search: OpenedSearch, page: _Page
+    search: OpenedSearch, report: Report, page: _Page
 ) -> None:
-    report = compose(search)
     order = [section.id for section in report.sections]
     assert order[:2] == ["leaderboard", "verdict"]
     assert order[-3:] == ["running", "failures", "reproduce"]
@@ -180,8 +185,7 @@ def test_secrets_do_not_reach_a_report(
         assert "refused" in text
 
 
-def test_the_summary_says_the_same_as_the_page(search: OpenedSearch) -> None:
-    report = compose(search)
+def test_the_summary_says_the_same_as_the_page(search: OpenedSearch, report: Report) -> None:
     summary = report_markdown(report)
     assert summary.startswith("# reported\n")
     best = search.leaderboard[0]
@@ -191,8 +195,8 @@ def test_the_summary_says_the_same_as_the_page(search: OpenedSearch) -> None:
             assert f"## {section.title}" in summary
 
 
-def test_failures_are_told_by_reason_with_examples(search: OpenedSearch) -> None:
-    (section,) = [s for s in compose(search).sections if s.id == "failures"]
+def test_failures_are_told_by_reason_with_examples(report: Report) -> None:
+    (section,) = [s for s in report.sections if s.id == "failures"]
     table = section.tables[0]
     assert table.caption == "Trials that broke"
     (row,) = table.rows  # four reasons that differ in a number alone
@@ -202,8 +206,8 @@ def test_failures_are_told_by_reason_with_examples(search: OpenedSearch) -> None
     assert row[3].text.endswith("and 1 more")
 
 
-def test_the_commands_ask_for_the_same_search_and_for_this_one(search: OpenedSearch) -> None:
-    (section,) = [s for s in compose(search).sections if s.id == "reproduce"]
+def test_the_commands_ask_for_the_same_search_and_for_this_one(report: Report) -> None:
+    (section,) = [s for s in report.sections if s.id == "reproduce"]
     lines = [command.line for command in section.commands]
     assert f"--space wrn_vs_resnext --data digits --seed 0 --trials {NUM_TRIALS}" in lines[0]
     assert "--max-epochs 8" in lines[0]
@@ -268,9 +272,7 @@ def test_a_search_without_trials_or_families_has_a_report_too(evidence: Evidence
         assert _Page(report_html(report, reload_seconds=5)).text
 
 
-def test_a_page_reloads_itself_only_when_it_is_watched(search: OpenedSearch) -> None:
-    report = compose(search)
-
+def test_a_page_reloads_itself_only_when_it_is_watched(report: Report) -> None:
     def body(**options: Any) -> dict[str, str | None]:
         page = _Page(report_html(report, **options))
         return next(attributes for tag, attributes in page.elements if tag == "body")
