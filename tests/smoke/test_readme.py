@@ -1,12 +1,21 @@
-"""The README's commands run, its files parse, its links lead somewhere."""
+"""The commands of README.md and docs/ run, their files parse, their links lead somewhere.
+
+Quick: every command exists and takes its arguments. Slow: each document's commands run in the
+order of the text, in one folder, as a reader would.
+
+What documents may rely on: a block of yaml or python whose first line is a comment with a path is
+that file; a block of language diff is a change of this repository, made in a copy of it.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,17 +25,28 @@ from pathlib import Path
 import pytest
 import typer
 
+from archsearch.data import DATA_SETS
+from archsearch.models import FAMILIES
 from archsearch.spaces.load import parse_space
-from tests.cli_support import call, environment
+from tests.cli_support import TIMEOUT_SECONDS, environment
 
 REPOSITORY = Path(__file__).parents[2]
-README = (REPOSITORY / "README.md").read_text()
+DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")))
+OURS = ("src", "pipeline", "search_spaces", "tests")
 
 SHELL = {".", "cd", "head", "source", "tee"}
 OTHER_PROGRAMS = SHELL | {"curl", "docker", "git", "kubectl", "mlflow", "pip", "ray"}
-"""What a README may call besides our own; not tried here."""
+"""What a document may call besides our own; not tried here."""
+
+SOONER = {
+    "pipeline.search": ("--trials=3", "--max-epochs=4", "--confirm=1x1"),
+    "pipeline.train": ("--epochs=1",),
+}
+"""Said last, so that a document's long commands end within a minute, on less training."""
 
 Words = tuple[str, ...]
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS)
 
 
 @dataclass(frozen=True)
@@ -36,22 +56,40 @@ class Block:
     language: str
     text: str
 
+    @property
+    def path(self) -> str | None:
+        """The file that the block is, if its first line names one."""
+        match = re.match(r"# (\S+\.(?:py|yaml))\n", self.text)
+        return match[1] if match else None
 
-def blocks(*languages: str) -> list[Block]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-    return [Block(*each) for each in found if each[0] in languages]
+    @property
+    def content(self) -> str:
+        """The file's content."""
+        return self.text.partition("\n")[2]
 
 
-def commands() -> Iterator[Words]:
+def text_of(document: str) -> str:
+    return (REPOSITORY / document).read_text()
+
+
+def blocks(document: str, *languages: str) -> list[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text_of(document), flags=re.M | re.S)
+    return [Block(*each) for each in found if not languages or each[0] in languages]
+
+
+def commands(document: str) -> Iterator[Words]:
     """Every command of the shell blocks, then those named in the text."""
-    for block in blocks("sh", "bash"):
-        for line in block.text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            yield from _simple_commands(words)
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    for block in blocks(document, "sh", "bash"):
+        yield from commands_of(block)
+    prose = re.sub(r"^```.*?^```$", "", text_of(document), flags=re.M | re.S)
     for span in re.findall(r"`([^`\n]+)`", prose):
         if span.startswith(("make ", "python -m ")):
             yield tuple(shlex.split(span))
+
+
+def commands_of(block: Block) -> Iterator[Words]:
+    for line in block.text.replace("\\\n", " ").splitlines():
+        yield from _simple_commands(shlex.split(line, comments=True))
 
 
 def _simple_commands(words: list[str]) -> Iterator[Words]:
@@ -99,7 +137,14 @@ def check_make(words: Words) -> None:
             check_pipeline(tuple(shlex.split(f"pipeline.{arguments}")))
 
 
-@pytest.mark.parametrize("words", sorted(set(commands())), ids=shlex.join)
+EVERY_COMMAND = {
+    f"{document}: {shlex.join(words)}": words
+    for document in DOCUMENTS
+    for words in sorted(set(commands(document)))
+}
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND.values(), ids=EVERY_COMMAND)
 def test_every_command_exists_and_takes_its_arguments(words: Words) -> None:
     match words:
         case ("make", *_):
@@ -114,57 +159,171 @@ def test_every_command_exists_and_takes_its_arguments(words: Words) -> None:
             assert program in OTHER_PROGRAMS
 
 
-def is_quick(words: Words) -> bool:
-    """Whether a command ends within a minute and needs nothing that is not there."""
+def can_run(words: Words) -> bool:
+    """Whether a command needs nothing that is not there, and ends."""
     match words:
-        case ("python", "-m", "pipeline.search", *_):
-            return "smoke" in words
-        case ("python", "-m", "pipeline.ui" | "pipeline.train" | "pipeline.control", *_):
+        case ("python", "-m", "pipeline.ui" | "pipeline.control", *_):
             return False
         case ("python", "-m", module, *arguments):
-            return module.startswith("pipeline.") and not any(a.isupper() for a in arguments)
+            is_ours = module.partition(".")[0] in ("pipeline", "pytest")
+            return is_ours and not any(map(is_readers_own, arguments))
         case _:
             return False
 
 
-def test_quick_commands_and_what_follows_them_work_in_the_order_of_the_text(
-    tmp_path: Path,
-) -> None:
-    """One folder for all, as a reader has; Python's lines find there what the commands made."""
-    quick = [words for words in dict.fromkeys(commands()) if is_quick(words)]
-    ran = {words[2] for words in quick}
-    assert {"pipeline.search", "pipeline.status", "pipeline.promote"} <= ran
-    for _, _, module, *arguments in quick:
-        done = call(module.removeprefix("pipeline."), *arguments, cwd=tmp_path)
-        assert done.returncode == 0, (module, arguments, done.stdout, done.stderr)
+def is_readers_own(word: str) -> bool:
+    """Whether a word stands for the reader's own: NAME, IMAGE.png, HEAD:6379, /shared/runs."""
+    return bool(re.match(r"[A-Z_]+(?![\w-])|/", word))
+
+
+def needs_a_download(words: Words) -> bool:
+    return any(DATA_SETS[word].layouts for word in words if word in DATA_SETS)
+
+
+def run(words: Words, folder: Path, home: Path) -> None:
+    """Run `python -m MODULE ARGUMENTS`, in less time than the text would take."""
+    _, _, module, *arguments = words
+    if "smoke" not in arguments:
+        arguments += SOONER.get(module, ())
+    paths = os.pathsep.join(map(str, (home / "src", home)))
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=home if module == "pytest" else folder,
+        env=environment(PYTHONPATH=paths),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+def run_python(block: Block, folder: Path) -> None:
+    """Run Python lines of a document; `images` is what they say it is."""
     given = "import numpy\nimages = numpy.zeros((2, 1, 8, 8), dtype=numpy.float32)\n"
-    for block in blocks("python"):
-        program = [sys.executable, "-c", given + block.text]
-        ended = subprocess.run(
-            program, cwd=tmp_path, env=environment(), capture_output=True, text=True
+    done = subprocess.run(
+        [sys.executable, "-c", given + block.text],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def repository_with_changes(document: str, folder: Path) -> Path:
+    """This repository, or a copy with the changes that a document makes to it."""
+    changes = blocks(document, "diff")
+    if not changes:
+        return REPOSITORY
+    copy = folder / "repository"
+    for name in OURS:
+        shutil.copytree(
+            REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-        assert ended.returncode == 0, ended.stderr
+    shutil.copy(REPOSITORY / "pyproject.toml", copy)
+    for change in changes:
+        done = subprocess.run(
+            ["git", "apply", "--recount", "-"],
+            cwd=copy,
+            env=environment(GIT_CEILING_DIRECTORIES=str(folder)),
+            input=change.text,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (document, done.stderr)
+    return copy
 
 
-def test_spaces_and_json_in_the_text_are_valid() -> None:
-    for block in blocks("yaml"):
-        if "families:" in block.text:
-            parse_space(block.text.encode(), source="README.md")
-    for block in blocks("json"):
+def run_document(document: str, folder: Path) -> set[str]:
+    """Do what a reader of the document does; the modules that were run."""
+    home = repository_with_changes(document, folder)
+    ran: set[str] = set()
+    later: list[Block] = []
+    for block in blocks(document):
+        match block.language:
+            case "yaml" | "python" if block.path:
+                place = home if block.path.startswith(OURS) else folder
+                (place / block.path).write_text(block.content)
+            case "python" if document == "README.md":
+                later.append(block)  # they stand before the commands whose results they use
+            case "python":
+                run_python(block, folder)
+            case "sh" | "bash":
+                for words in filter(can_run, commands_of(block)):
+                    if needs_a_download(words):
+                        continue
+                    run(words, folder, home)
+                    ran.add(words[2])
+    for block in later:
+        run_python(block, folder)
+    return ran
+
+
+@pytest.mark.slow
+@every_document
+def test_the_commands_of_a_document_work_in_the_order_of_the_text(
+    document: str, tmp_path: Path
+) -> None:
+    ran = run_document(document, tmp_path)
+    assert ran or not any(map(can_run, commands(document)))
+
+
+def test_the_readme_takes_a_reader_from_a_search_to_a_model_in_use(tmp_path: Path) -> None:
+    """Its cheap commands and the lines of Python after them."""
+    ran = set()
+    for block in blocks("README.md", "sh"):
+        for words in filter(can_run, commands_of(block)):
+            is_cheap = words[2] != "pipeline.search" or "smoke" in words
+            if is_cheap and words[2] not in ("pipeline.train", "pipeline.export"):
+                run(words, tmp_path, REPOSITORY)
+                ran.add(words[2])
+    assert {"pipeline.search", "pipeline.status", "pipeline.promote"} <= ran
+    for block in blocks("README.md", "python"):
+        run_python(block, tmp_path)
+
+
+@every_document
+def test_spaces_python_and_json_in_the_text_are_valid(document: str) -> None:
+    changes = "".join(block.text for block in blocks(document, "diff"))
+    for block in blocks(document, "yaml"):
+        new = set(re.findall(r"^  (\w+):$", block.text, flags=re.M)) - FAMILIES.keys()
+        if "families:" in block.text and not any(f'"{name}": ' in changes for name in new):
+            parse_space(block.text.encode(), source=document)
+    for block in blocks(document, "json"):
         json.loads(block.text)
+    for block in blocks(document, "python"):
+        compile(block.text, document, "exec")
 
 
-def test_links_lead_somewhere() -> None:
-    headings = re.findall(r"^#+ (.+)$", README, flags=re.MULTILINE)
-    anchors = {
-        re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings
-    }
-    for target in re.findall(r"\]\(([^)\s]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif "://" not in target:
-            assert (REPOSITORY / target.partition("#")[0]).exists(), target
+def anchors(document: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", text_of(document), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
-def test_nothing_was_left_to_be_filled_in() -> None:
-    assert not re.search(r"@@|TODO|FIXME|XXX", README)
+@every_document
+def test_links_lead_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        found = (REPOSITORY / document).parent / path if path else REPOSITORY / document
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(str(found.resolve().relative_to(REPOSITORY))), target
+
+
+@every_document
+def test_nothing_was_left_to_be_filled_in(document: str) -> None:
+    assert not re.search(r"@@|TODO|FIXME|XXX|^…$", without_diffs(document), flags=re.M)
+
+
+def without_diffs(document: str) -> str:
+    """A diff has its own @@, and a cut output its own ellipsis."""
+    return re.sub(r"^```(?:diff|text)\n.*?^```$", "", text_of(document), flags=re.M | re.S)
+
+
+def test_every_guide_is_listed() -> None:
+    listed = re.findall(r"\]\(([^)#\s]+\.md)\)", text_of("docs/README.md"))
+    assert sorted(f"docs/{name}" for name in listed) == sorted(
+        set(DOCUMENTS[1:]) - {"docs/README.md"}
+    )
