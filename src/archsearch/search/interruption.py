@@ -69,6 +69,7 @@ class Interruption:
         first = self.exit_code is None
         self.exit_code = 143 if number == signal.SIGTERM else 130
         if self._drain is None or self._stop is None:
+            self._is_urgent = True
             raise InterruptedSearchError(self.exit_code)
         if number == signal.SIGINT and first:
             self._drain()

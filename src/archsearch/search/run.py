@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from archsearch.analysis.finalists import missing_runs
-from archsearch.analysis.winner import find_winner
+from archsearch.analysis.winner import Winner, find_winner
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomic
 from archsearch.halving.rung_table import RungTable
@@ -157,7 +157,9 @@ def _drive(
         conduct.on_started = on_started
         heartbeat.watch(lambda: _watch(conduct, plan, search, writer, heartbeat))
         try:
-            logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
+            logs = None
+            if conduct.director.unfinished:  # else its driver was killed in its last steps
+                logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
             if conduct.error is not None:
                 raise conduct.error
             interruption.detach()  # a signal ends the reading: the same command makes it
@@ -266,29 +268,31 @@ def _finish(
     listener: Listener,
 ) -> None:
     """Record how the run ended; the lease may be lost and the disk full by now."""
-    director = conduct.director
-    finished = conduct.error is None and not director.unfinished
-    if finished:
-        ending = "finished"
-    elif conduct.error is not None:
-        ending = f"ended by an error: {conduct.error}"
-    elif interruption.exit_code is not None:
-        ending = "interrupted"
-    else:
-        ending = director.ending or "interrupted"
+    trials, database = conduct.director.trials, writer.database
     try:
-        database = writer.database
         search = get_search(database, name)
-        winner = find_winner(database, search, director.trials)
-        summary = summary_of(director.trials, plan.paths, winner)
+        winner = find_winner(database, search, trials)
+        finished, ending = _how_it_ended(conduct, interruption, winner)
+        summary = summary_of(trials, plan.paths, winner)
         if conduct.error is None and interruption.exit_code is None:  # else somebody waits
-            search = replace(get_search(writer.database, name), finished=finished, ending=ending)
-            summary["reports"] = write_final_report(
-                writer.database, search, plan.paths, director.trials, listener
-            )
+            search = replace(search, finished=finished, ending=ending)
+            summary["reports"] = write_final_report(database, search, plan.paths, trials, listener)
         writer.finish(finished=finished, ending=ending, summary=summary)
     except ArchsearchError as error:
         conduct.fail(error)
+
+
+def _how_it_ended(
+    conduct: Conduct, interruption: Interruption, winner: Winner | None
+) -> tuple[bool, str]:
+    """Whether nothing is left to do, and for a person why the run ended."""
+    if conduct.error is not None:
+        return False, f"ended by an error: {conduct.error}"
+    interrupted = interruption.exit_code is not None
+    is_unread = winner is not None and winner.reading is None
+    if not conduct.director.unfinished and not (interrupted and is_unread):
+        return True, "finished"
+    return False, "interrupted" if interrupted else conduct.director.ending or "interrupted"
 
 
 def _on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import search_status
 from archsearch.search import promotion
-from archsearch.search.events import Event, Warned, WinnerFound
+from archsearch.search.events import Event, TrialStarted, Warned, WinnerFound
 from archsearch.search.inline import run_in_process
 from archsearch.search.interruption import InterruptedSearchError
 from archsearch.search.request import SearchRequest
@@ -69,13 +70,16 @@ def unread(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Path:
     searched = Searched(request_for(runs))
 
     def interrupted(*_: object, **__: object) -> None:
-        raise InterruptedSearchError(143)
+        signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "read_test_split", interrupted)
-        with pytest.raises(InterruptedSearchError):
+        with pytest.raises(InterruptedSearchError) as ending:
             searched.run()
+    assert ending.value.exit_code == 143
     assert not searched.readings()
+    left = status_of(searched)
+    assert (left.state, left.search.ending) == ("interrupted", "interrupted")
     return runs
 
 
@@ -118,6 +122,8 @@ def test_the_test_split_is_read_once_by_the_winners_network(
 ) -> None:
     result = searched.run()
     assert result.exit_code == 0
+    assert result.finished
+    assert not searched.told(TrialStarted)
     (reading,) = searched.readings()
     winner = result.winner
     assert winner is not None
