@@ -7,8 +7,7 @@ simulation and what the director knows is all there is to read. Real time is not
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,16 @@ from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.search.agenda import Pause
-from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
+from archsearch.search.assignment import Assignment
 from archsearch.search.director import Director, Slot
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, WarnedOfUnfairness
 from archsearch.search.patience import Patience
-from archsearch.search.simulation.curves import SimulatedEpoch, World
+from archsearch.search.simulation.clock import Clock, Run
+from archsearch.search.simulation.curves import World
 from archsearch.search.study import Study
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.trial import TrialConfig
-from archsearch.training.checkpoint_file import checkpoint_name
-from archsearch.training.result import EpochResult
 
 DATA = PreparedData(
     name="simulated",
@@ -111,11 +109,11 @@ def simulate(setting: Setting, world: World) -> SimulatedSearch:
             warned_of.append(event.family)
 
     director = _director(setting, world, refusals, listen)
-    clock = _Clock()
+    clock = Clock()
     while True:
         answer = director.next_assignment(setting.workers)
         if isinstance(answer, Assignment):
-            clock.start(_Run(answer, world.curve(answer.config)))
+            clock.start(Run(answer, world.curve(answer.config)))
         elif clock.is_idle:
             assert answer is Pause.DONE
             break
@@ -162,86 +160,6 @@ def _director(
         patience=Patience(),
         listener=listener,
     )
-
-
-@dataclass
-class _Run:
-    """One trial on a worker that does not exist."""
-
-    assignment: Assignment
-    curve: tuple[SimulatedEpoch, ...]
-    epoch: int = 0
-
-    @property
-    def next_seconds(self) -> float:
-        """What its next epoch takes."""
-        return self.curve[self.epoch].seconds
-
-    def report(self) -> Report:
-        """What the worker says at the end of the next epoch."""
-        now = self.curve[self.epoch]
-        self.epoch += 1
-        number, attempt = self.assignment.number, self.assignment.attempt
-        result = _result(self.epoch, now)
-        if now.is_diverged:
-            return EndReport(
-                number=number,
-                attempt=attempt,
-                outcome="diverged",
-                reason=str(result.reason),
-                result=result,
-            )
-        return EpochReport(
-            number=number,
-            attempt=attempt,
-            result=result,
-            checkpoint=checkpoint_name(self.epoch, attempt),
-            checksum="0" * 64,
-        )
-
-
-def _result(epoch: int, now: SimulatedEpoch) -> EpochResult:
-    """The epoch's result; what no decision looks at is left at nothing."""
-    return EpochResult(
-        epoch=epoch,
-        train_loss=0.0,
-        train_accuracy=0.0,
-        val_loss=0.0,
-        val_accuracy=now.val_accuracy,
-        learning_rate=0.0,
-        images=0,
-        train_seconds=now.seconds,
-        val_seconds=0.0,
-        micro_batch=1,
-        diverged=now.is_diverged,
-        reason="its accuracy was no number, as its curve says" if now.is_diverged else None,
-    )
-
-
-@dataclass
-class _Clock:
-    """Moments at which epochs end, the earliest first; of equal ones the one that began first."""
-
-    now: float = 0.0
-    device_seconds: float = 0.0
-    _ends: list[tuple[float, int, _Run]] = field(default_factory=list)
-    _begun: int = 0
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no epoch runs."""
-        return not self._ends
-
-    def start(self, run: _Run) -> None:
-        """The run's next epoch begins now."""
-        self._begun += 1
-        heapq.heappush(self._ends, (self.now + run.next_seconds, self._begun, run))
-
-    def advance(self) -> _Run:
-        """Go to the next end of an epoch; the run whose it is."""
-        self.now, _, run = heapq.heappop(self._ends)
-        self.device_seconds += run.next_seconds
-        return run
 
 
 @dataclass(frozen=True)
