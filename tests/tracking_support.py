@@ -25,6 +25,7 @@ DATA = {
     "num_test": 360,
     "train_size": None,
 }
+LOAD = {"worker": "node-1/4711", "cpu_percent": 50.0, "worker_memory_mib": 700.0}
 IDENTITY = {"space": "5" * 64, "data": "d" * 64, "seed": 0, "max_epochs": 9}
 
 
@@ -94,7 +95,7 @@ class Recorded:
                 "diverged": False,
                 "reason": None,
             }
-            record = EpochRecord(epoch, 1, 0.1 * epoch, result, None, None, now_ms())
+            record = EpochRecord(epoch, 1, 0.1 * epoch, result, None, None, now_ms(), load=LOAD)
             self.writer.add_epoch(number, record)
 
     def end_trial(self, number: int, outcome: Outcome, rung: int | None = None) -> None:

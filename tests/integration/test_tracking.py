@@ -27,6 +27,8 @@ from archsearch.tracking.courier import Courier
 from archsearch.tracking.sender import Sender, deliver
 from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.turn import Turn
+from archsearch.tracking.views import TRIALS
+from archsearch.tracking.wording import UNIQUE_TAG
 from tests.tracking_support import Recorded, call, new_record, whole_search
 
 # MLflow and what it is made of warn of their own future; errors here would hit its threads.
@@ -40,11 +42,15 @@ def record(tmp_path: Path) -> Iterator[Recorded]:
     record.database.close()
 
 
+def of_search(record: Recorded) -> str:
+    """Which runs are those of one search; its name may be another one's too."""
+    return f"tags.`{UNIQUE_TAG}` LIKE '{record.search.uuid}/%'"
+
+
 def told(client: Any, record: Recorded) -> dict[str, Any]:
     """Everything that the store knows of a search, by run name, without the store's own ids."""
     experiment = client.get_experiment_by_name("wrn_vs_resnext")
-    uuid = record.search.uuid
-    runs = client.search_runs([experiment.experiment_id], f"tags.search = '{uuid}'")
+    runs = client.search_runs([experiment.experiment_id], of_search(record))
     parent = {r.info.run_id: r.info.run_name for r in runs if r.data.tags["kind"] == "search"}
     answer: dict[str, Any] = {}
     for run in runs:
@@ -104,6 +110,15 @@ def test_a_search_reads_as_people_browse_it(store: TrackingStore, record: Record
     experiment = client.get_experiment_by_name("wrn_vs_resnext")
     assert experiment is not None
     assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "val_accuracy"
+    assert experiment.tags["mlflow.note.content"] == "width or cardinality?"
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{TRIALS}"])
+    columns = [
+        c.rpartition(".")[2].strip("`") for c in json.loads(view["state"])["selectedColumns"]
+    ]
+    known_columns = {*stopped["params"], *stopped["tags"], *stopped["metrics"]}
+    assert set(columns) <= known_columns
+    assert stopped["metrics"]["system/cpu_utilization_percentage"][0][2] == 50.0
+    assert stopped["tags"]["worker"] == "node-1/4711"
 
 
 def test_the_leaderboard_is_a_table(
@@ -218,7 +233,7 @@ def test_runs_that_were_deleted_come_back_whole(store: TrackingStore, record: Re
     known = told(client, record)
     for run in client.search_runs(
         [client.get_experiment_by_name("wrn_vs_resnext").experiment_id],  # type: ignore[union-attr]
-        f"tags.search = '{record.search.uuid}'",
+        of_search(record),
     ):
         client.delete_run(run.info.run_id)
     record.start()  # continued: the next message finds the search's run gone

@@ -64,7 +64,9 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
             for row in rows(t.attempts, "number", "attempt"):
                 by_number[row.number].attempts[row.attempt] = row.ended
             for row in rows(t.epochs, "number", "epoch"):
-                values = {f: row._mapping[f] for f in EpochRecord.__dataclass_fields__}
+                values = {
+                    f: row._mapping[f] for f in EpochRecord.__dataclass_fields__ if f in t.epochs.c
+                }
                 by_number[row.number].epochs.append(EpochRecord(**values))
         except KeyError as error:
             raise database.damaged(f"trial {error} is missing") from None

@@ -19,6 +19,7 @@ class EpochRecord:
     Attributes:
         result: An `EpochResult`'s fields, null where not finite.
         sequence: Its place among all recorded epochs; None before the database has given it.
+        load: What the worker asked of its machine; told to tracking, not kept with the epoch.
     """
 
     epoch: int
@@ -29,6 +30,7 @@ class EpochRecord:
     checksum: str | None
     created_ms: int
     sequence: int | None = None
+    load: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -56,6 +56,37 @@ def create_search(
     row = find_search(database, name)
     assert row is not None
     return row
+
+
+class TrialWriter(Protocol):
+    """What a director has written down; `Writer` says what each call means."""
+
+    def add_trial(self, trial: TrialRecord) -> None:
+        """A trial is issued, with its first attempt."""
+        ...
+
+    def add_attempt(self, number: int, attempt: int) -> None:
+        """An unfinished trial is issued again."""
+        ...
+
+    def end_attempts(self, number: int, ended: str, reason: str) -> None:
+        """Whatever attempt of that trial still counted as running has ended."""
+        ...
+
+    def add_epoch(
+        self,
+        number: int,
+        epoch: EpochRecord,
+        *,
+        shadow_rung_epochs: int | None = None,
+        ending: Ending | None = None,
+    ) -> None:
+        """An epoch is finished, and with it what it decided."""
+        ...
+
+    def end_trial(self, number: int, ending: Ending) -> None:
+        """A trial ends without a further epoch."""
+        ...
 
 
 class Writer:
@@ -196,12 +227,12 @@ class Writer:
             shadow_rung_epochs: Set at the epoch at which the rule would have stopped the trial.
             ending: Set when the trial ends with it.
         """
-        values = {k: v for k, v in vars(epoch).items() if k != "sequence"}
+        values = {k: v for k, v in vars(epoch).items() if k not in ("sequence", "load")}
         with self._event() as connection:
             connection.execute(
                 t.epochs.insert().values(search_id=self.search_id, number=number, **values)
             )
-            payload = {"epoch": epoch.epoch, "result": epoch.result}
+            payload = {"epoch": epoch.epoch, "result": epoch.result, "load": epoch.load}
             self._post(connection, "epoch", payload, number)
             if shadow_rung_epochs is not None:
                 connection.execute(

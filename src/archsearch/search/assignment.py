@@ -10,6 +10,7 @@ from pydantic import Field
 from archsearch.data import PreparedData
 from archsearch.record.trial import Outcome
 from archsearch.schema import Frozen
+from archsearch.search.load import WorkerLoad
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.result import EpochResult
 
@@ -39,6 +40,7 @@ class EpochReport(Frozen):
     checkpoint: str
     checksum: str
     """Hexadecimal SHA-256 of the checkpoint's payload."""
+    load: WorkerLoad | None = None
     warnings: tuple[str, ...] = ()
 
 

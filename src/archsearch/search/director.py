@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from archsearch.analysis.unfairness import FairnessWatch
 from archsearch.data import PreparedData
@@ -17,7 +18,7 @@ from archsearch.halving.rung_table import Ruling, RungTable
 from archsearch.record.database import now_ms
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
-from archsearch.record.writer import Ending, Writer
+from archsearch.record.writer import Ending, TrialWriter
 from archsearch.search.agenda import Agenda, Pause, Turn
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
 from archsearch.search.confirmation import Confirmation
@@ -54,7 +55,7 @@ class Director:
     def __init__(
         self,
         *,
-        writer: Writer,
+        writer: TrialWriter,
         paths: SearchPaths,
         draws: Draws,
         study: Study,
@@ -187,26 +188,9 @@ class Director:
             return self.next_assignment(num_slots)
 
     def _issue_new(self, draw: Draw) -> Assignment:
-        number = len(self._trials)
-        trial = TrialRecord(
-            number=number,
-            family=draw.config.architecture.family,
-            name=draw.config.name,
-            arm=draw.arm,
-            params=draw.params,
-            config=draw.config.model_dump(mode="json"),
-            config_digest=draw.config.digest,
-            complexity=draw.complexity,
-            outcome=None,
-            reason=None,
-            rung_epochs=None,
-            shadow_rung_epochs=None,
-            created_ms=now_ms(),
-            finished_ms=None,
-            attempts={1: None},
-        )
+        trial = draw.as_trial(len(self._trials), now_ms())
         self._writer.add_trial(trial)
-        self._trials[number] = trial
+        self._trials[trial.number] = trial
         return self._assignment(trial, 1)
 
     def _issue_again(self, number: int) -> Assignment:
@@ -262,6 +246,7 @@ class Director:
                 attempt=report.attempt,
                 checkpoint=report.checkpoint,
                 checksum=report.checksum,
+                load=None if report.load is None else report.load.model_dump(mode="json"),
             )
         if self._trials[trial.number].is_finished:
             return Decision.STOP
@@ -275,6 +260,7 @@ class Director:
         attempt: int,
         checkpoint: str | None,
         checksum: str | None,
+        load: dict[str, Any] | None = None,
     ) -> None:
         """Record an epoch with what follows from it, in one transaction."""
         epoch = EpochRecord(
@@ -285,6 +271,7 @@ class Director:
             checkpoint=checkpoint,
             checksum=checksum,
             created_ms=now_ms(),
+            load=load,
         )
         ruling = self._rule(trial, result.epoch, result.val_accuracy)
         shadow = result.epoch if ruling.shadow_stop else None

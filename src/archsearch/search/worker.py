@@ -22,6 +22,7 @@ from archsearch.search.assignment import (
     Report,
     TroubleReport,
 )
+from archsearch.search.load import sample_load
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,
     checkpoint_name,
@@ -91,6 +92,7 @@ def _epochs(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
         training.load_state_bytes(recovery.checkpoint.payload())
         history = recovery.checkpoint.header.history
     logger.info("training begins after epoch %d on %s", training.finished_epochs, device)
+    sample_load(device)  # what was before is not this trial's
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
         with paths.started(assignment.attempt).open("a") as started:
@@ -145,6 +147,7 @@ def _published(
         result=result,
         checkpoint=path.name,
         checksum=header.payload_sha256,
+        load=sample_load(training.device.type),
         warnings=warnings,
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 # `log_batch` takes 1,000 metrics a call.
-EPOCHS_PER_CALL = 1000 // (len(wording.EPOCH_METRICS) + 1)
+EPOCHS_PER_CALL = 1000 // (len(wording.EPOCH_METRICS) + 1 + len(wording.LOAD_METRICS))
 
 
 class Projection:
@@ -68,12 +68,14 @@ class Projection:
             for message in messages
             for key, value in wording.epoch_metrics(message.payload).items()
         ]
-        self._client.log_batch(run_id, metrics=metrics, synchronous=True)
+        self._log(run_id, tags=wording.epoch_tags(messages[-1].payload), metrics=metrics)
 
     def _start_search(self, message: Message) -> None:
         payload = message.payload
         tags = wording.search_tags(payload)
-        experiment = ensure_experiment(self._client, self._store, str(payload["space_name"]))
+        experiment = ensure_experiment(
+            self._client, self._store, str(payload["space_name"]), wording.question(payload)
+        )
         run_id = self._runs.find_search(experiment, wording.search_key(payload["uuid"]))
         if run_id is None:
             run = self._client.create_run(
@@ -161,12 +163,11 @@ class Projection:
 
     def _end_waiting_trials(self, search: Run, message: Message) -> None:
         """No run is left running by a search that does not run."""
-        uuid = search.data.tags["search"]
-        conditions = f"attributes.status = 'RUNNING' AND tags.search = '{uuid}'"
+        parent = f"tags.`mlflow.parentRunId` = '{search.info.run_id}'"
+        conditions = f"attributes.status = 'RUNNING' AND {parent}"
         for run in self._client.search_runs([search.info.experiment_id], conditions):
-            if run.info.run_id != search.info.run_id:
-                self._log(run.info.run_id, tags={"reason": wording.WAITS})
-                self._client.set_terminated(run.info.run_id, "KILLED", message.created_ms)
+            self._log(run.info.run_id, tags={"reason": wording.WAITS})
+            self._client.set_terminated(run.info.run_id, "KILLED", message.created_ms)
         self._running.clear()
 
     def _log(
@@ -196,7 +197,7 @@ def _dataset_input(data: dict[str, Any]) -> DatasetInput:
     return DatasetInput(
         Dataset(
             name=str(data["name"]),
-            digest=str(data["digest"])[:36],
+            digest=str(data["digest"])[:8],  # as long as MLflow's own; the tag has all of it
             source_type="archsearch",
             source=json.dumps({"name": data["name"]}),
             profile=json.dumps(sizes),

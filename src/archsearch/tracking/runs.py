@@ -94,7 +94,7 @@ class KnownRuns:
         if not self._distrust:
             run_id = self._outbox.known_id(self._key, self._trial_key(number))
         if run_id is None:
-            key = wording.trial_key(search.data.tags["search"], number)
+            key = wording.trial_key(wording.uuid_of(search.data.tags), number)
             run = self._find(search.info.experiment_id, key)
             run_id = run.info.run_id if run else None
         if run_id is not None:
@@ -132,8 +132,17 @@ class KnownRuns:
         return run if run.info.lifecycle_stage == "active" else None
 
 
-def ensure_experiment(client: MlflowClient, store: TrackingStore, name: str) -> str:
-    """The id of a space's experiment, made or restored if need be."""
+def ensure_experiment(
+    client: MlflowClient, store: TrackingStore, name: str, description: str = ""
+) -> str:
+    """The id of a space's experiment, made or restored if need be.
+
+    Args:
+        client: Of that store.
+        store: Where the client points.
+        name: Of the space.
+        description: For the top of its page, unless somebody has written one.
+    """
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
@@ -149,6 +158,8 @@ def ensure_experiment(client: MlflowClient, store: TrackingStore, name: str) -> 
             raise UnknownRunError(f"the experiment {name!r} was made, but it is not there")
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
+    if description and not experiment.tags.get("mlflow.note.content"):
+        client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", description)
     for key, value in wording.EXPERIMENT_TAGS.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)

@@ -13,6 +13,7 @@ from typing import Any
 from archsearch.halving.arms import CONFIRM
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact
+from archsearch.tracking.views import view_tags
 
 # Carried by every run, logged model and model version, because MLflow gives out its own ids:
 # looked up before anything is created, so nothing is made twice.
@@ -27,11 +28,21 @@ EPOCH_METRICS = (
     "train_seconds",
     "val_seconds",
 )
+# MLflow shows what begins with `system/` on a page of its own.
+LOAD_METRICS = {
+    "cpu_percent": "system/cpu_utilization_percentage",
+    "memory_percent": "system/system_memory_usage_percentage",
+    "worker_memory_mib": "system/worker_memory_usage_mebibytes",
+    "gpu_percent": "system/gpu_utilization_percentage",
+    "gpu_memory_mib": "system/gpu_memory_usage_mebibytes",
+}
 PRIMARY_METRIC = "val_accuracy"
 EXPERIMENT_TAGS = {
+    # Else the pages are those for language models: evaluations instead of training runs.
+    "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
-}
+} | view_tags()
 
 # MLflow knows four ends of a run; `outcome` and `reason` say the rest.
 STATUS = {
@@ -49,6 +60,7 @@ _LONGEST_NAME = 200
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
 _NOTE_ROWS = 20
 _RULER = "\n\n---\n"
+_RESULT = "**Result:** "
 
 
 def search_key(search_uuid: str) -> str:
@@ -59,6 +71,11 @@ def search_key(search_uuid: str) -> str:
 def trial_key(search_uuid: str, number: int) -> str:
     """The unique tag's value of a trial's run."""
     return f"{search_uuid}/trial-{number}"
+
+
+def uuid_of(tags: dict[str, str]) -> str:
+    """The search's identity, from the tags of any of its runs."""
+    return tags[UNIQUE_TAG].partition("/")[0]
 
 
 def trial_run_name(number: int, name: str, arm: str = "sampler") -> str:
@@ -81,7 +98,7 @@ def search_tags(payload: dict[str, Any]) -> dict[str, str]:
             **extra,
             UNIQUE_TAG: search_key(payload["uuid"]),
             "kind": "search",
-            "search": payload["uuid"],
+            "search": payload["name"],
             "space": payload["space_name"],
             "data": payload["data"].get("name"),
             "data_digest": payload["data"].get("digest"),
@@ -108,13 +125,16 @@ def search_params(payload: dict[str, Any]) -> dict[str, str]:
 
 
 def trial_tags(search: dict[str, str], message: Message) -> dict[str, str]:
-    """Tags of a trial's run; `search` are those of the search's run."""
+    """Tags of a trial's run; `search` are those of the search's run.
+
+    What is the same for all trials is read there: each tag is a column of the list of runs.
+    """
     payload = message.payload
-    shared = ("search", "space", "data", "data_digest", "git_commit", "mlflow.source.name")
+    shared = ("search", "mlflow.source.name", "mlflow.source.git.commit")
     number = number_of(message)
-    return {k: search[k] for k in (*shared, "mlflow.source.git.commit") if k in search} | as_tags(
+    return {k: search[k] for k in shared if k in search} | as_tags(
         {
-            UNIQUE_TAG: trial_key(search["search"], number),
+            UNIQUE_TAG: trial_key(uuid_of(search), number),
             "kind": "trial",
             "trial": number,
             "family": payload["family"],
@@ -148,23 +168,36 @@ def epoch_metrics(payload: dict[str, Any]) -> dict[str, float]:
     images, seconds = result.get("images"), result.get("train_seconds")
     if images and seconds:
         values["images_per_second"] = images / seconds
+    load = payload.get("load") or {}  # a search that was begun before there were any has none
+    values |= {metric: load.get(key) for key, metric in LOAD_METRICS.items()}
     return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 
+def epoch_tags(payload: dict[str, Any]) -> dict[str, str]:
+    """Where an epoch was trained."""
+    return as_tags({"worker": (payload.get("load") or {}).get("worker")})
+
+
 def ending_tags(payload: dict[str, Any]) -> dict[str, str]:
-    """How a trial ended."""
+    """How a trial ended; as its description too, where a long reason is not cut off."""
     return as_tags(
         {
             "outcome": payload["outcome"],
             "reason": payload["reason"],
             "rung": payload.get("rung_epochs"),
+            "mlflow.note.content": f"**{payload['outcome']}**: {payload['reason']}",
         }
     )
 
 
+def question(payload: dict[str, Any]) -> str:
+    """What the space asks, in its own words; may be empty."""
+    return redact(payload["space"].get("description") or "")[:_LONGEST_TAG]
+
+
 def opening_note(payload: dict[str, Any]) -> str:
     """What a person reads on a search that still runs."""
-    description = payload["space"].get("description") or ""
+    description = question(payload)
     data = payload["data"]
     lines = [
         f"**{payload['name']}** asks: {description}" if description else f"**{payload['name']}**",
@@ -179,13 +212,18 @@ def closing_note(note: str, payload: dict[str, Any], name: str) -> str:
     """The note of a search that ended: what came out, and what to do next.
 
     Args:
-        note: As it stands; what is above its ruler is kept.
+        note: As it stands; of what is above its ruler all but the result is kept.
         payload: Of the message `search_ended`.
         name: Of the search, for the command to call next.
     """
     board = payload.get("leaderboard") or []
     ending = payload.get("ending") or ("finished" if payload.get("finished") else "interrupted")
-    lines = [note.partition(_RULER)[0] + _RULER, f"How it ended: {ending}.", ""]
+    question = note.partition(_RULER)[0]
+    if question.startswith(_RESULT):
+        question = question.partition("\n\n")[2]
+    # MLflow shows four lines before "Show more", so the result comes first.
+    lines = [_result(board, payload.get("winner")), "", question + _RULER]
+    lines += [f"How it ended: {ending}.", ""]
     if board:
         lines += [
             "Best first, by validation accuracy after all epochs:",
@@ -199,9 +237,25 @@ def closing_note(note: str, payload: dict[str, Any], name: str) -> str:
             lines += [f"… and {len(board) - _NOTE_ROWS} more in `leaderboard.json`.", ""]
         lines += _confirmed_note(payload)
         lines.append(f"Register the best one: `python -m pipeline.promote {name}`")
-    else:
-        lines.append("No trial was trained to the end.")
     return redact("\n".join(lines))[:_LONGEST_TAG]
+
+
+def _result(board: list[dict[str, Any]], winner: dict[str, Any] | None) -> str:
+    """One line: who won, or leads, by what figure."""
+    if winner is not None:
+        told = f"**{winner['name']}** wins (trial {winner['trial']})"
+        if winner["estimate"] is not None:
+            told += f": validation accuracy {winner['estimate']:.4f} over its confirm runs"
+        if winner["test_accuracy"] is not None:
+            told += f", {winner['test_accuracy']:.4f} of the test images right"
+    elif board:
+        best = board[0]
+        told = f"**{best['name']}** is best so far (trial {best['number']})"
+        if best.get("val_accuracy") is not None:
+            told += f": validation accuracy {best['val_accuracy']:.4f} after all epochs"
+    else:
+        told = "no trial was trained to the end"
+    return f"{_RESULT}{told}."
 
 
 def winner_metrics(payload: dict[str, Any]) -> dict[str, float]:

@@ -23,6 +23,16 @@ TRIAL: dict[str, Any] = {
 }
 
 
+LOAD: dict[str, Any] = {
+    "worker": "node-1/4711",
+    "cpu_percent": 97.5,
+    "memory_percent": 40.0,
+    "worker_memory_mib": 700.0,
+    "gpu_percent": 80.0,
+    "gpu_memory_mib": None,
+}
+
+
 def test_a_trials_run_is_named_so_that_runs_sort_by_number() -> None:
     assert wording.trial_run_name(7, "WRN-28-10") == "trial-0007-WRN-28-10"
 
@@ -32,8 +42,20 @@ def test_runs_carry_a_unique_tag_and_the_trial_the_searchs_lineage() -> None:
     trial = wording.trial_tags(search, Message(1, "trial_started", 7, TRIAL, 0))
     assert search[wording.UNIQUE_TAG] == "u" * 32 + "/search"
     assert trial[wording.UNIQUE_TAG] == "u" * 32 + "/trial-7"
-    assert trial["git_commit"] == trial["mlflow.source.git.commit"] == "c0ffee"
-    assert trial["data_digest"] == "d" * 64
+    assert search["git_commit"] == trial["mlflow.source.git.commit"] == "c0ffee"
+    assert search["data_digest"] == "d" * 64
+    assert search["search"] == trial["search"] == "first"  # what people know it by
+    assert wording.uuid_of(search) == wording.uuid_of(trial) == "u" * 32
+
+
+def test_a_list_of_runs_has_few_columns() -> None:
+    """MLflow offers a column for every parameter, metric and tag that is not its own."""
+    trial = wording.trial_tags(
+        wording.search_tags(SEARCH), Message(1, "trial_started", 7, TRIAL, 0)
+    )
+    ending = wording.ending_tags({"outcome": "stopped", "reason": "weak", "rung_epochs": 6})
+    tags = trial | ending | wording.epoch_tags({"load": LOAD})
+    assert len([name for name in tags if not name.startswith("mlflow.")]) <= 12
 
 
 def test_no_secret_reaches_a_tag() -> None:
@@ -64,8 +86,41 @@ def test_there_are_at_most_fifteen_metric_names_and_none_is_not_finite() -> None
     assert "train_loss" not in metrics
     assert metrics["images_per_second"] == 50.0
     names = {*wording.EPOCH_METRICS, *wording.trial_sizes(TRIAL), "images_per_second"}
-    assert len(names) <= 15
     assert set(metrics) < names
+    assert len(names | set(wording.LOAD_METRICS.values())) <= 15
+
+
+def test_what_a_worker_asked_of_its_machine_is_on_mlflows_page_of_system_metrics() -> None:
+    metrics = wording.epoch_metrics({"epoch": 1, "result": {}, "load": LOAD})
+    assert metrics == {
+        "system/cpu_utilization_percentage": 97.5,
+        "system/system_memory_usage_percentage": 40.0,
+        "system/worker_memory_usage_mebibytes": 700.0,
+        "system/gpu_utilization_percentage": 80.0,
+    }
+    assert wording.epoch_tags({"load": LOAD}) == {"worker": "node-1/4711"}
+
+
+def test_an_epoch_of_before_there_were_samples_reads_on() -> None:
+    for payload in ({"epoch": 1, "result": {}}, {"epoch": 1, "result": {}, "load": None}):
+        assert wording.epoch_metrics(payload) == {}
+        assert wording.epoch_tags(payload) == {}
+
+
+def test_the_result_is_the_notes_first_line_however_often_it_changes() -> None:
+    row = {"number": 1, "name": "WRN-16-2", "val_accuracy": 0.98765, "family": "wrn"}
+    winner = {"name": "WRN-16-2", "trial": 1, "estimate": 0.981, "test_accuracy": 0.97}
+    note = wording.opening_note(SEARCH)
+    for payload, result in (
+        ({"leaderboard": []}, "**Result:** no trial was trained to the end."),
+        ({"leaderboard": [row]}, "validation accuracy 0.9877 after all epochs."),
+        ({"leaderboard": [row], "winner": winner}, "0.9700 of the test images right."),
+    ):
+        note = wording.closing_note(note, payload, "first")
+        first, _, rest = note.partition("\n\n")
+        assert first.endswith(result)
+        assert rest.startswith("**first** asks: does it work?")
+        assert "**Result:**" not in rest
 
 
 def test_every_outcome_has_a_status() -> None:
@@ -79,7 +134,7 @@ def test_the_note_stays_short_and_is_replaced_when_a_search_ends_again() -> None
     opening = wording.opening_note(SEARCH)
     once = wording.closing_note(opening, {"ending": "interrupted", "leaderboard": []}, "first")
     twice = wording.closing_note(once, {"ending": "finished", "leaderboard": [row] * 500}, "first")
-    assert "No trial was trained to the end" in once
+    assert "no trial was trained to the end" in once
     assert "interrupted" not in twice
     assert "python -m pipeline.promote first" in twice
     assert "480 more" in twice

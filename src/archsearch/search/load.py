@@ -1,0 +1,67 @@
+"""What a worker asks of its machine, sampled once an epoch; a sample takes a fraction of a millisecond."""
+
+from __future__ import annotations
+
+import platform
+
+import psutil
+
+from archsearch.schema import Frozen
+
+_MIB = 1 << 20
+
+
+class WorkerLoad(Frozen):
+    """One sample, with what has happened since the last one of the same worker process.
+
+    It explains speeds and tells of leaks; no result depends on it.
+    """
+
+    worker: str
+    """Its host name and process id."""
+    cpu_percent: float | None
+    """Busy share of all processors of the machine since the last sample."""
+    memory_percent: float | None
+    """Of the machine's memory, what is in use by anybody."""
+    worker_memory_mib: float | None
+    """Resident memory of the worker's process."""
+    gpu_percent: float | None = None
+    """Busy share of the worker's GPU; None without NVIDIA's management library for Python."""
+    gpu_memory_mib: float | None = None
+    """What the worker's process has reserved on its GPU; PyTorch keeps what it has reserved."""
+
+
+def sample_load(device: str) -> WorkerLoad:
+    """Sample this process and its machine; what cannot be read is None, and nothing is raised.
+
+    Args:
+        device: Where the trial runs: `cpu` or `cuda`.
+    """
+    process = psutil.Process()
+    cpu: float | None
+    memory: float | None
+    resident: float | None
+    try:
+        cpu, memory = psutil.cpu_percent(), psutil.virtual_memory().percent
+        resident = process.memory_info().rss / _MIB
+    except (OSError, psutil.Error):
+        cpu = memory = resident = None
+    busy, reserved = _gpu() if device == "cuda" else (None, None)
+    return WorkerLoad(
+        worker=f"{platform.node()}/{process.pid}",
+        cpu_percent=cpu,
+        memory_percent=memory,
+        worker_memory_mib=resident,
+        gpu_percent=busy,
+        gpu_memory_mib=reserved,
+    )
+
+
+def _gpu() -> tuple[float | None, float | None]:
+    import torch
+
+    reserved = torch.cuda.memory_reserved() / _MIB
+    try:
+        return float(torch.cuda.utilization()), reserved
+    except Exception:  # its library is not installed, or too old, or the driver says no
+        return None, reserved
