@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from archsearch.record.paths import RunsFolder
@@ -45,13 +47,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def faults(pytestconfig: pytest.Config) -> Iterator[FaultTable]:
     """Takes what was measured; written at the end if that was asked for.
 
-    A table with holes is not written: select all tests.
+    What other tests measured in earlier runs is kept, so the table can be made file by file; one
+    with holes is not written.
     """
     table = FaultTable()
     yield table
     if pytestconfig.getoption("--write-table", default=False):
-        assert not table.not_measured, f"not measured: {table.not_measured}"
-        README.write_text(table.render())
+        kept = pytestconfig.rootpath / ".pytest_cache" / "chaos"
+        kept.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(kept / "lock"):
+            rows = kept / "rows.json"
+            table.merge(json.loads(rows.read_text()) if rows.exists() else [])
+            rows.write_text(json.dumps([asdict(row) for row in table.rows]))
+        if table.not_measured:
+            print(f"\nno table yet: not measured: {', '.join(table.not_measured)}")
+        else:
+            README.write_text(table.render())
 
 
 TRAINING_SPACE = """

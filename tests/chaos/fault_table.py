@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from tests.search_support import Recorded, recorded
 
@@ -175,6 +176,7 @@ class Measured:
     times: int
     seen: str
     account: Account | None = None
+    test: str = ""
 
 
 @dataclass
@@ -184,12 +186,24 @@ class FaultTable:
     rows: list[Measured] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
+    def merge(self, earlier: Iterable[dict[str, Any]]) -> None:
+        """Take over what earlier runs measured by tests that are still there and did not run."""
+        measured = {row.test for row in self.rows}
+        kept = [
+            Measured(**row | {"account": None if account is None else Account(**account)})
+            for row in earlier
+            if row["test"] not in measured and _is_there(row["test"])
+            for account in [row["account"]]
+        ]
+        self.rows = sorted([*kept, *self.rows], key=lambda row: row.test)
+
     def add(
         self, fault: str, injected: str, times: int, seen: str, account: Account | None = None
     ) -> None:
         """A fault was injected so many times."""
         assert fault in FAULTS
-        self.rows.append(Measured(fault, injected, times, seen, account))
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
+        self.rows.append(Measured(fault, injected, times, seen, account, test))
 
     def skip(self, fault: str, reason: str) -> None:
         """It cannot be injected here."""
@@ -216,6 +230,13 @@ class FaultTable:
                 lines += [""] * bool(rows) + [f"Tested in {ELSEWHERE[key]}."]
             lines.append("")
         return "\n".join(lines)
+
+
+def _is_there(test: str) -> bool:
+    """Whether a test that measured something once still exists."""
+    path, _, name = test.partition("::")
+    source = Path(path)
+    return source.is_file() and f"def {name.partition('[')[0]}(" in source.read_text()
 
 
 def _line(row: Measured) -> str:

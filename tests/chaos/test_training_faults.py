@@ -14,10 +14,14 @@ from torch import nn
 
 from archsearch.halving.decision import Decision, standing
 from archsearch.record.trial import TrialRecord, incumbent
+from archsearch.schema import InputSpec
 from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
 from archsearch.search.study import told
+from archsearch.spaces.catalogue import parse_name
+from archsearch.spaces.trial import TrialConfig
 from archsearch.training import loop
+from archsearch.training.footprint import training_memory
 from tests.chaos.conftest import STEPS_PER_EPOCH, NewRequest
 from tests.chaos.drivers import start
 from tests.chaos.fault_table import FaultTable, Snapshot, account_of, snapshot
@@ -199,5 +203,60 @@ def test_out_of_memory_halves_the_micro_batch_and_ends_one_trial_alone(
         "`torch.OutOfMemoryError` above 8 of 32 images; at every size from step 7 on",
         2,
         "trained on in micro-batches of 8, same images an epoch; `out_of_memory` at step 7",
+        account_of([], now),
+    )
+
+
+class SmallDevice(Saboteur):
+    """A device with so much room: whatever is predicted to take more runs out of memory."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__({})
+        self._room = room
+
+    def _built(self, *arguments: object, **keywords: object) -> nn.Module:
+        model = super()._built(*arguments, **keywords)
+
+        def hook(module: nn.Module, output: torch.Tensor, passes: int) -> None:
+            if not module.training:
+                return
+            spec, input_spec = arguments
+            needed = training_memory(spec, input_spec, len(output)).peak
+            if needed > self._room:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+        model.register_forward_hook(_Counted(hook))
+        return model
+
+
+def test_a_device_that_is_too_small_is_learned_and_what_does_not_fit_is_not_tried_again(
+    training_request: SearchRequest, faults: FaultTable
+) -> None:
+    request = training_request.model_copy(update={"trials": 8})
+    images = InputSpec(in_channels=1, image_size=8, num_classes=10)
+    room = training_memory(parse_name("WRN-10-2"), images, 2).peak - 1
+    end = start(request, run_in_process, before=SmallDevice(room).install).wait()
+    now = snapshot(request.runs_dir)
+    assert end.code == 0, [(trial.outcome, trial.reason) for trial in now.recorded.trials]
+    ended = [trial for trial in now.recorded.trials if trial.outcome == "out_of_memory"]
+    assert [trial.name for trial in ended] == ["WRN-10-2"]
+    assert any(f"trial {ended[0].number} ran out of memory" in w for w in end.warnings)
+    refused = [r for r in now.recorded.refusals if "ran out of memory" in r.reason]
+    assert len(refused) == len(now.recorded.refusals) >= 1
+    assert {refusal.params["family"] for refusal in refused} == {"wrn"}
+    fitted = [trial for trial in now.recorded.trials if trial not in ended]
+    assert len(fitted) == 7
+    for trial in fitted:
+        config = TrialConfig.model_validate(trial.config)
+        micro_batch = trial.epochs[-1].result["micro_batch"]
+        needed = training_memory(config.architecture, images, micro_batch).peak
+        assert needed <= room
+        assert trial.outcome in ("completed", "stopped")
+    faults.add(
+        "out-of-memory",
+        "a device with room for what is predicted for WRN-10-2 in pairs of images, less a byte",
+        1,
+        f"one WRN-10-2 was tried; {len(refused)} later draws refused before launch; the others "
+        "trained in micro-batches that fit",
         account_of([], now),
     )
