@@ -40,7 +40,8 @@ def write_final_report(
         evidence = read_evidence(database, search, paths, state, trials)
         return [str(path.absolute()) for path in write_report(evidence).paths]
     except Exception as error:
-        again = command_line("report", search.name, "--runs-dir", paths.root.parent)
+        where = [] if paths.database.is_file() else ["--database", "URL"]
+        again = command_line("report", search.name, "--runs-dir", paths.root.parent, *where)
         reason = f"{type(error).__name__}: {error}"
         listener(Warned(f"the report could not be written ({reason}); to try again: {again}"))
         return []
