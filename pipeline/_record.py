@@ -14,6 +14,7 @@ from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.trial import SearchRow
+from archsearch.tracking.store import tracking_uri_of as tracking_uri_of
 
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.")]
 
@@ -38,20 +39,3 @@ def open_record(
         yield record, get_search(record, name)
     finally:
         record.close()
-
-
-def tracking_uri_of(search: SearchRow, given: str | None) -> str | None:
-    """The tracking URI that was given, or else the one that the search was started with.
-
-    Raises:
-        UsageError: The record knows it without its secrets only.
-    """
-    if given is not None:
-        return given
-    recorded: str | None = search.settings.get("tracking_uri")
-    if recorded is not None and "***" in recorded:
-        raise UsageError(
-            f"the search {search.name!r} was tracked at {recorded}, whose secrets are not "
-            "recorded: give --tracking-uri"
-        )
-    return recorded

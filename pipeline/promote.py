@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archsearch.command_line import this_python
+from archsearch.command_line import command_line, this_python
 from archsearch.errors import UsageError
 from pipeline._main import new_app, run
 from pipeline._options import Database, RunsDir, TrackingUri
@@ -102,7 +105,8 @@ def promote(
     if as_json:
         print(json.dumps(told, ensure_ascii=False), flush=True)
     elif promotion.is_promoted:
-        print(_sentences(told))
+        options = _options(runs_dir, tracking_uri)
+        print(_sentences(told | {"options": options}))
     if not promotion.is_promoted:
         raise promotion.refusal()
 
@@ -168,7 +172,7 @@ def _told(promotion: Promotion, store: TrackingStore) -> dict[str, Any]:
 def _sentences(told: dict[str, Any]) -> str:
     before = told["previous_version"]
     alias = f"{told['alias']} (before: version {before})" if before else told["alias"]
-    where = f"MLFLOW_TRACKING_URI={told['tracking_uri']}"
+    where = f"MLFLOW_TRACKING_URI={shlex.quote(told['tracking_uri'])}"
     width = max(len(g["name"]) for g in told["gates"]) if told["gates"] else 0
     gates = "\n".join(
         f"  {g['name']:{width}}  {g['verdict']:14}  {g['told']}" for g in told["gates"]
@@ -187,8 +191,30 @@ Gates:
 {gates or "  none: all were lifted"}
 
 Next:
-  serve      {where} {this_python()} -m mlflow models serve -m {told["uri"]} --env-manager local
+  serve      {_path()}{where} {this_python()} -m mlflow models serve -m {told["uri"]} \
+--env-manager local
+  predict    {command_line("predict", told["uri"], *told["options"], "IMAGE.png")}
   load       mlflow.pyfunc.load_model({told["uri"]!r}), with {where}"""
+
+
+def _options(runs_dir: Path, tracking_uri: str | None) -> list[str]:
+    """What a command must be given to find the same registry, but for secrets."""
+    folder = [] if runs_dir == Path("runs") else ["--runs-dir", str(runs_dir)]
+    from archsearch.redaction import redact
+
+    return [*folder, *([] if tracking_uri is None else ["--tracking-uri", redact(tracking_uri)])]
+
+
+def _path() -> str:
+    """What is to be set before `mlflow models serve`, which starts uvicorn by its name.
+
+    Empty in an environment that is activated.
+    """
+    programs = Path(sys.executable).absolute().parent
+    found = shutil.which("uvicorn")
+    if found is not None and Path(found).absolute().parent == programs:
+        return ""
+    return f'PATH={shlex.quote(str(programs))}:"$PATH" '
 
 
 if __name__ == "__main__":

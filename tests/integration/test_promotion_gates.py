@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from archsearch.data import DataSpec, PreparedData, prepare
-from archsearch.errors import PromotionRefusedError, UnfitError
-from archsearch.search.promotion import roll_back
+from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
+from archsearch.search.promotion import PromotionRequest, promote_named, roll_back
 from archsearch.tracking import registration
 from archsearch.tracking.candidate import right_answers
 from archsearch.tracking.client import open_client
@@ -283,6 +283,14 @@ def test_promotions_of_one_model_on_one_machine_wait_for_each_other(
             pass
     assert ended.wait(10)
     thread.join()
+
+
+def test_a_notebook_promotes_by_the_search_s_name(trained: Trained, store: TrackingStore) -> None:
+    folder, request = trained.runs.root, PromotionRequest(model="gates-j", trial=WORSE)
+    promotion = promote_named("first", request, runs_dir=folder, tracking_uri=store.uri)
+    assert promotion.uri == "models:/gates-j@champion"
+    with pytest.raises(UsageError, match="did you mean first"):
+        promote_named("frist", request, runs_dir=folder)
 
 
 @pytest.mark.parametrize("fault", ["parity", "signature"])

@@ -172,6 +172,11 @@ def test_a_model_that_does_not_say_what_it_is_cannot_be_exported(
         card.write_text(whole)
 
 
+def activated_path() -> str:
+    """MLflow starts uvicorn by its name, so the environment's programs must be found first."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
 @contextlib.contextmanager
 def served(uri: str, store: TrackingStore, log: Path) -> Iterator[str]:
     """`mlflow models serve` on a free port; its address."""
@@ -182,7 +187,7 @@ def served(uri: str, store: TrackingStore, log: Path) -> Iterator[str]:
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port)],
-            env=environment(MLFLOW_TRACKING_URI=store.uri),
+            env=environment(MLFLOW_TRACKING_URI=store.uri, PATH=activated_path()),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

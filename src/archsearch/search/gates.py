@@ -128,16 +128,6 @@ def judge(measured: Measured, limits: dict[str, float]) -> tuple[GateResult, ...
     return tuple(GATES[name].judge(measured, limit) for name, limit in limits.items())
 
 
-def describe_gates() -> str:
-    """The gates with their meanings, for a help text: a line each."""
-    width = max(map(len, GATES))
-    return "\n".join(
-        f"{each.name:{width}}  {each.meaning}"
-        + ("" if each.default is None else f" (default {each.default:g})")
-        for each in GATES.values()
-    )
-
-
 def _nearest(name: str) -> str:
     near = difflib.get_close_matches(name, GATES, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from archsearch.errors import PromotionRefusedError
 from archsearch.record.attempts import read_code_version
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
-from archsearch.record.reader import read_trials
+from archsearch.record.reader import get_search, read_trials
 from archsearch.record.readings import TestReading
+from archsearch.record.status import existing_record
 from archsearch.record.trial import SearchRow
 from archsearch.search.card import Card, Comparison, Examination, as_markdown, card_of
 from archsearch.search.gates import GateResult, Measured, judge, parse_gates
@@ -53,7 +55,7 @@ from archsearch.tracking.registry import (
     previous_tag,
     rolled_back_tag,
 )
-from archsearch.tracking.store import TrackingStore
+from archsearch.tracking.store import TrackingStore, tracking_store, tracking_uri_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -201,6 +203,36 @@ def promote(
         previous = None if champion is None else str(champion.version)
         _conclude(registry, found, previous)
         return Promotion(found, previous, card, place)
+
+
+def promote_named(
+    name: str,
+    request: PromotionRequest = PromotionRequest(),
+    *,
+    runs_dir: Path | str = "runs",
+    database_url: str | None = None,
+    tracking_uri: str | None = None,
+) -> Promotion:
+    """`promote` for a notebook: the search is found by its name.
+
+    Args:
+        name: The search's.
+        request: What is asked for.
+        runs_dir: Folder of all searches.
+        database_url: Of the record, where it is on a server.
+        tracking_uri: Where the registry is; by default where the search was tracked.
+
+    Raises:
+        UsageError: There is no such search; else as `promote`.
+    """
+    runs = RunsFolder(Path(runs_dir))
+    database = existing_record(runs, name, database_url)
+    try:
+        search = get_search(database, name)
+        store = tracking_store(runs, tracking_uri_of(search, tracking_uri))
+        return promote(database, search, runs, store, request)
+    finally:
+        database.close()
 
 
 def roll_back(store: TrackingStore, model: str, alias: str) -> RolledBack:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
+from archsearch.record.trial import SearchRow
 from archsearch.redaction import redact
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
@@ -142,6 +143,23 @@ def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
         artifacts = runs.mlflow.resolve() / "artifacts"
         return TrackingStore(uri=uri, label=label, key=label[:300], artifacts=artifacts)
     raise UsageError(f"--tracking-uri {label}: MLflow keeps no runs there; {_ALLOWED}")
+
+
+def tracking_uri_of(search: SearchRow, given: str | None) -> str | None:
+    """The tracking URI that was given, or else the one that the search was started with.
+
+    Raises:
+        UsageError: The record knows it without its secrets only.
+    """
+    if given is not None:
+        return given
+    recorded: str | None = search.settings.get("tracking_uri")
+    if recorded is not None and "***" in recorded:
+        raise UsageError(
+            f"the search {search.name!r} was tracked at {recorded}, whose secrets are not "
+            "recorded: give --tracking-uri"
+        )
+    return recorded
 
 
 def _checked_http(uri: str) -> str:
