@@ -372,6 +372,7 @@ DAMAGES = {
 }
 READERS = [
     "status first",
+    "report first",
     "track first",
     "promote first",
     "control first pause",
