@@ -1,0 +1,137 @@
+"""A team's store on a PostgreSQL server that asks for a password. For real."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from archsearch.errors import UnfitError
+from archsearch.record.outbox import Outbox
+from archsearch.record.paths import RunsFolder
+from archsearch.tracking.client import open_client
+from archsearch.tracking.sender import deliver
+from archsearch.tracking.store import TrackingStore, tracking_store
+from tests.tracking_support import Recorded, new_record, whole_search
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow and what it is made of warn of their own future; errors here would hit its threads.
+    pytest.mark.filterwarnings("default", "ignore:The ``noload`` loader"),
+]
+
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Recorded]:
+    record = new_record(tmp_path / "runs")
+    whole_search(record)
+    yield record
+    record.database.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """URL of an empty database whose user has a password; skipped where there is no server."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (Debian package `postgresql`)")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("the Python package psycopg is not installed")
+    folder, port = Path(tempfile.mkdtemp(prefix="archsearch-tracking-")), free_port()
+    (folder / "password").write_text(SECRET)
+    as_user = []
+    if os.geteuid() == 0:  # which it refuses
+        as_user = ["runuser", "-u", "postgres", "--"]
+        for path in (folder, folder / "password"):
+            shutil.chown(path, "postgres")
+
+    def control(program: str, *words: str) -> None:
+        command = [*as_user, str(programs[-1].with_name(program)), "-D", str(folder / "data")]
+        subprocess.run([*command, *words], check=True, capture_output=True, cwd=folder)
+
+    control("initdb", "-A", "scram-sha-256", "-U", "ann", f"--pwfile={folder / 'password'}")
+    listen = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+    control("pg_ctl", "-w", "-l", str(folder / "log"), "-o", listen, "start")
+    try:
+        yield f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:{port}/postgres"
+    finally:
+        control("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def check_store(record: Recorded, store: TrackingStore) -> None:
+    """Everything is there once, curves included, and sending it again changes nothing."""
+    sent = deliver(record.database, record.search.id, store)
+    assert (sent.sent, sent.parked) == (17, [])
+    before = _told(record, store)
+    assert len(before) == 4
+    assert [steps for _, _, steps in before].count([1, 2, 3]) == 3
+    again = deliver(record.database, record.search.id, store, rebuild=True)
+    assert (again.sent, again.parked) == (17, [])
+    assert _told(record, store) == before
+
+
+def _told(record: Recorded, store: TrackingStore) -> list[tuple[str, str, list[int]]]:
+    client = open_client(store)
+    experiment = client.get_experiment_by_name("wrn_vs_resnext")
+    assert experiment is not None
+    return [
+        (
+            run.info.run_name,
+            run.info.status,
+            [m.step for m in client.get_metric_history(run.info.run_id, "val_accuracy")],
+        )
+        for run in client.search_runs(
+            [experiment.experiment_id], f"tags.search = '{record.search.name}'"
+        )
+    ]
+
+
+def said_of(record: Recorded) -> str:
+    """All text that a record's tables hold, and all files beside it."""
+    told = []
+    with record.database.read() as connection:
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            told += [str(row) for row in connection.execute(sa.select(table))]
+    files = [p.read_bytes() for p in record.paths.root.rglob("*") if p.is_file()]
+    return "\n".join([*told, *(f.decode(errors="replace") for f in files)])
+
+
+def test_a_search_is_told_to_postgresql_and_its_password_to_nobody(
+    record: Recorded, postgresql: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = tracking_store(RunsFolder(record.paths.root.parent), postgresql)
+    check_store(record, store)
+    said = capfd.readouterr()
+    assert SECRET not in said.out + said.err + said_of(record) + repr(store)
+
+
+def test_a_wrong_password_of_postgresql_costs_no_message(
+    record: Recorded, postgresql: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tracking_store(
+        RunsFolder(record.paths.root.parent), postgresql.replace("hors", "hous")
+    )
+    with pytest.raises(UnfitError, match="17 messages wait") as error:
+        deliver(record.database, record.search.id, wrong)
+    assert Outbox(record.database, record.search.id).parked() == []
+    said = capfd.readouterr()
+    assert "battery" not in str(error.value) + said.out + said.err + said_of(record)
