@@ -12,7 +12,7 @@ RUN := $(BIN)/python -m
 # A file's tests share searches and stores, so a file stays in one process.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: search test test-all chaos lint ui clean
+.PHONY: search test test-all chaos lint ui tour clean
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
@@ -35,6 +35,10 @@ lint: .venv/.installed-dev
 
 ui: .venv/.installed
 	$(RUN) pipeline.ui $(ARGS)
+
+# Renews the output and the pictures of docs/tour.md; needs Chromium.
+tour: .venv/.installed-dev
+	$(BIN)/python docs/make_tour.py $(ARGS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

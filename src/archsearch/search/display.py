@@ -227,7 +227,7 @@ class LiveTable:
         return Group(self._table(rows), Text(self._footer(rows)))
 
     def _table(self, rows: list[_Row]) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         for title, justify in (
             ("trial", "right"),
             ("variant", "left"),
@@ -242,6 +242,7 @@ class LiveTable:
                 justify=justify,  # type: ignore[arg-type]
                 no_wrap=True,
                 overflow="ellipsis",
+                ratio=1 if title == "parameters" else None,  # in what the others leave
             )
         running = [row for row in rows if row.outcome is None]
         ended = sorted(
