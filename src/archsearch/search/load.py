@@ -1,4 +1,4 @@
-"""What a worker asks of its machine, sampled once an epoch; a sample takes a fraction of a millisecond."""
+"""What a worker asks of its machine, sampled once an epoch."""
 
 from __future__ import annotations
 
