@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.record import tables as t
 from archsearch.record.database import Database
 from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
 
+_SEARCH_ROW = TypeAdapter(SearchRow)
+
 
 def find_search(database: Database, name: str) -> SearchRow | None:
-    """The search of that name, or None."""
+    """The search of that name, or None.
+
+    Raises:
+        UnfitError: The record cannot be read, or its row is damaged.
+    """
     with database.read() as connection:
         row = connection.execute(
             sa.select(*(t.searches.c[f] for f in SearchRow.__dataclass_fields__)).where(
                 t.searches.c.name == name
             )
         ).one_or_none()
-    return SearchRow(**row._mapping) if row else None
+    if row is None:
+        return None
+    try:
+        return _SEARCH_ROW.validate_python(dict(row._mapping))
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise database.damaged(f"{place} of the search {name!r} is none") from None
 
 
 def get_search(database: Database, name: str) -> SearchRow:
