@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from archsearch.record.attempts import workers_in_log
 from tests.chaos.fault_table import FaultTable, Snapshot, account_of, snapshot
 from tests.cli_support import call, start_search
 
@@ -129,7 +131,7 @@ def test_two_drivers_started_together_on_a_new_folder(tmp_path: Path, faults: Fa
 def test_a_worker_that_hangs_is_killed_and_tried_once_more(
     tmp_path: Path, faults: FaultTable
 ) -> None:
-    seconds = 15
+    seconds = 45  # a loaded machine takes that long to start a worker
     command = (*LONG_TRIALS, "--hang-seconds", seconds)
     with start_search(*command, cwd=tmp_path) as search:
         search.wait_for("epoch_finished", 1)
@@ -208,6 +210,129 @@ def test_host_memory_that_runs_out_gives_one_more_attempt_alone(
         "the monitor's threshold set to 1 % of the machine",
         4,
         "each trial: a new attempt once, alone; then `out_of_memory`; exit 4",
+        account_of([], now),
+    )
+
+
+# Makes `archsearch.training.loop` build networks that find no memory in a chosen trial's steps,
+# once it is imported by whichever worker gets that trial.
+NO_MEMORY = """
+import importlib.abc, importlib.machinery, sys
+
+class Saboteur(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        if name != "archsearch.training.loop":
+            return None
+        sys.meta_path.remove(self)
+        self.found = importlib.machinery.PathFinder.find_spec(name, path)
+        return importlib.machinery.ModuleSpec(name, self, origin=self.found.origin)
+
+    def create_module(self, spec):
+        return importlib.util.module_from_spec(self.found)
+
+    def exec_module(self, module):
+        self.found.loader.exec_module(module)
+        build = module.build_model
+
+        def built(spec, input_spec):
+            network = build(spec, input_spec)
+            if spec.name == "ResNet-8":
+                network.register_forward_pre_hook(no_memory)
+            return network
+
+        module.build_model = built
+
+def no_memory(network, inputs):
+    if network.training:
+        import torch
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+sys.meta_path.insert(0, Saboteur())
+"""
+
+
+def workers_of(now: Snapshot) -> dict[int, set[int]]:
+    """The processes that trained each trial, as its log tells."""
+    return {
+        trial.number: {
+            int(worker.rpartition("/")[2])
+            for worker in workers_in_log(now.recorded.paths.trial(trial.number).log).values()
+        }
+        for trial in now.recorded.trials
+    }
+
+
+def test_a_worker_that_ran_out_of_memory_is_not_used_again_and_another_one_is(
+    tmp_path: Path, calm: Snapshot, faults: FaultTable
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_MEMORY)
+    done = call("search", *ONE_WORKER, "--seed", 3, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    now = snapshot(tmp_path / "runs")
+    assert len(set().union(*workers_of(calm).values())) == 1  # it is kept from trial to trial
+    ended = [t.number for t in now.recorded.trials if t.outcome == "out_of_memory"]
+    assert len(ended) == 1
+    workers = workers_of(now)
+    earlier = set().union(*(workers[n] for n in workers if n <= ended[0]))
+    later = set().union(*(workers[n] for n in workers if n > ended[0]))
+    assert len(earlier) == len(later) == 1
+    assert earlier != later
+    assert all(list(t.attempts.values()) == ["finished"] for t in now.recorded.trials)
+    faults.add(
+        "out-of-memory",
+        "`torch.OutOfMemoryError` at every micro-batch of one trial of six on one Ray worker",
+        1,
+        "`out_of_memory` after one attempt; its worker was ended, the trials after it got another",
+        account_of([], now),
+    )
+
+
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def test_a_system_clock_that_is_set_back_and_forth_changes_nothing(
+    tmp_path: Path, calm: Snapshot, faults: FaultTable
+) -> None:
+    """The clock of all the search's processes, Ray's own among them; not the monotonic one."""
+    if not FAKETIME:
+        faults.skip("clock-set", "libfaketime is not installed")
+        pytest.skip(faults.skipped["clock-set"])
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(FAKETIME[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    jumps = ("+3600", "-3600", "+3600", "-3600")
+    began = time.monotonic()
+    with start_search(*ONE_WORKER, cwd=tmp_path, **faked) as search:
+        for jump in jumps:
+            search.wait_for("epoch_finished", 2)
+            clock.write_text(jump)
+        code, errors = search.end()
+    assert code == 0, errors
+    now = snapshot(tmp_path / "runs")
+    assert now.recorded.table == calm.recorded.table
+    assert all(list(trial.attempts) == [1] for trial in now.recorded.trials)
+    epochs = [epoch for trial in now.recorded.trials for epoch in trial.epochs]
+    in_order = sorted(epochs, key=lambda epoch: epoch.sequence or 0)
+    steps = [b.created_ms - a.created_ms for a, b in itertools.pairwise(in_order)]
+    assert sum(step < -3_000_000 for step in steps) >= 2  # the clock was seen to be set back
+    assert sum(step > 3_000_000 for step in steps) >= 2
+    took = time.monotonic() - began
+    for epoch in epochs:
+        assert 0 < epoch.result["train_seconds"] < took
+        assert 0 < epoch.result["val_seconds"] < took
+    faults.add(
+        "clock-set",
+        "the system clock of the driver, the worker and Ray's processes, an hour forth and back "
+        "(libfaketime)",
+        len(jumps),
+        "the undisturbed table; no trial was taken for hung, lost or late",
         account_of([], now),
     )
 
