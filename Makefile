@@ -9,8 +9,8 @@ CONFIRM := $(if $(filter digits,$(DATA)),--confirm 2x2)
 
 BIN := .venv/bin
 RUN := $(BIN)/python -m
-# A file's tests share searches and stores, so a file stays in one process.
-SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests share searches and stores, so a file stays in one process; the long ones come first.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: search test test-all chaos lint ui tour clean
 .DELETE_ON_ERROR:

@@ -12,6 +12,7 @@ from tests.cli_support import call, start_search, status
 SEARCH = ("--space", "smoke", "--trials", 40, "--concurrency", 2, "--name", "steered")
 
 
+@pytest.mark.slow
 def test_pause_holds_all_trials_and_unpause_lets_them_go_on(tmp_path: Path) -> None:
     with start_search(*SEARCH, cwd=tmp_path) as search:
         search.wait_for("epoch_finished", 2)

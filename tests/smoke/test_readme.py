@@ -268,6 +268,7 @@ def test_the_commands_of_a_document_work_in_the_order_of_the_text(
     assert ran or not any(map(can_run, commands(document)))
 
 
+@pytest.mark.slow
 def test_the_readme_takes_a_reader_from_a_search_to_a_model_in_use(tmp_path: Path) -> None:
     """Its cheap commands and the lines of Python after them."""
     ran = set()

@@ -162,12 +162,12 @@ def promote(
         UnfitError: Files or tracking cannot be used, or the export is not what was trained.
     """
     limits = parse_gates(request.gates)
-    check_names(request.model or "archsearch", request.alias)
+    check_names("archsearch" if request.model is None else request.model, request.alias)
     number = request.trial
     if number is None:
         number = model_number(read_trials(database, search.id))
     candidate = find_candidate(database, search, runs, number)
-    model = request.model or f"archsearch-{candidate.data.name}"
+    model = f"archsearch-{candidate.data.name}" if request.model is None else request.model
     check_names(model, request.alias)
     with (
         open_registry(store, model) as registry,

@@ -148,13 +148,13 @@ def test_protected_trials_run_to_the_end_and_their_shadow_stop_is_kept(
 def test_a_variant_above_a_cap_takes_no_number_and_is_recorded_apart(
     request_in: SearchRequest,
 ) -> None:
-    capped = request_in.model_copy(update={"max_params": 200_000, "trials": 8})
+    capped = request_in.model_copy(update={"max_params": 800_000, "trials": 8})
     result = run_search(capped, run_trials=SyntheticRunner())
     assert [t.number for t in result.trials] == list(range(8))
-    assert all(t.complexity["params"] <= 200_000 for t in result.trials)
+    assert all(t.complexity["params"] <= 800_000 for t in result.trials)
     refusals = recorded(request_in.runs_dir).refusals
     assert len(refusals) == result.num_refused > 0
-    assert all("params <= 200,000" in r.reason for r in refusals if r.kind == "infeasible")
+    assert all("params <= 800,000" in r.reason for r in refusals if r.kind == "infeasible")
 
 
 def test_when_nothing_is_feasible_the_search_ends_and_names_the_cap(
