@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline._main import run
 
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 400
 
 
 @dataclass(frozen=True)

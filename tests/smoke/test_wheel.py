@@ -93,7 +93,18 @@ def test_commands_work_from_another_folder(python: Path, tmp_path: Path) -> None
 
 
 def test_a_search_runs_from_another_folder(python: Path, tmp_path: Path) -> None:
-    search = ("-m", "pipeline.search", "--space", "smoke", "--trials", 1, "--name", "first")
+    search = (
+        "-m",
+        "pipeline.search",
+        "--space",
+        "smoke",
+        "--trials",
+        1,
+        "--confirm",
+        "none",
+        "--name",
+        "first",
+    )
     assert "WRN-10-1" in _run(python, *search, "--quiet", cwd=tmp_path)
     told = json.loads(_run(python, "-m", "pipeline.status", "first", "--json", cwd=tmp_path))
     assert [trial["outcome"] for trial in told["trials"]] == ["completed"]
