@@ -22,7 +22,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
     return store
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_store_for_all_commands(store: TrackingStore) -> Iterator[None]:
     """Searches of these tests share a tracking store too; their own would take seconds each."""
     shared_environment["MLFLOW_TRACKING_URI"] = store.uri
