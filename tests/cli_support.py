@@ -48,8 +48,9 @@ shared_environment: dict[str, str] = {}
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours, without what would point commands at somebody's servers."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ARCHSEARCH_"))}
+    """Ours, without what points commands at somebody's servers or is for the `make` around us."""
+    foreign = ("MLFLOW_", "ARCHSEARCH_", "MAKE", "MFLAGS", "ARGS")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return kept | {"COLUMNS": "140"} | shared_environment | changes
 
 
