@@ -40,6 +40,7 @@ def refuse_pickles(name: str, contents: bytes) -> None:
                         f"{name}: its part {record!r} is neither JSON nor plain tensors; loading "
                         "it could run code of whoever made the file, so it is not loaded"
                     )
+    # zipfile: not an archive, a record cut short, an unknown compression, an encrypted record.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise UnfitError(f"{name}: it is no pt2 file, or damaged ({error})") from error
 

@@ -56,11 +56,8 @@ class Stepper:
         self._device = next(model.parameters()).device
         self._bfloat16 = precision == "bfloat16"
         self._batch_size = batch_size
-        self._norms: list[tuple[Any, float]] = [
-            (module, module.momentum)  # type: ignore[misc]
-            for module in model.modules()
-            if learns_statistics(module)
-        ]
+        norms: list[Any] = [module for module in model.modules() if learns_statistics(module)]
+        self._norms: list[tuple[Any, float]] = [(module, module.momentum) for module in norms]
         self._optimizer = FusedSgd(model, recipe)
         self._num_parts = 1
         self._micro_batch = min(micro_batch or batch_size, batch_size)

@@ -10,7 +10,13 @@ import pytest
 from rich.console import Console
 
 from archsearch.analysis.finalists import confirmed, finalists, parse_confirm, winner, winner_model
-from archsearch.record.trial import confirm_runs, incumbent, leaderboard, search_trials
+from archsearch.record.trial import (
+    TrialRecord,
+    confirm_runs,
+    incumbent,
+    leaderboard,
+    search_trials,
+)
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.conduct import Conduct
 from archsearch.search.director import Director
@@ -110,7 +116,7 @@ def test_extending_proposes_what_asking_at_once_proposes(
     at_once = moved(longer, tmp_path / "at-once")
     whole = run_search(at_once, run_trials=SyntheticRunner()).trials
 
-    def proposed(trials: list) -> list:  # type: ignore[type-arg]
+    def proposed(trials: list[TrialRecord]) -> list[tuple[object, ...]]:
         return [
             (t.arm, t.params, t.config, t.outcome, t.rung_epochs, t.shadow_rung_epochs)
             for t in search_trials(trials)

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,15 +52,15 @@ class AsTheRunnerHasIt(FixedPace):
     """The curves of `tests.search_support.SyntheticRunner`."""
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
-        fields = {"number": 0, "attempt": 1, "issued_attempts": (1,), "data": None}
-        assignment = Assignment.model_construct(**fields, config=config)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"number": 0, "attempt": 1, "issued_attempts": (1,), "data": None}
+        assignment = Assignment.model_construct(**fields, config=config)
         epochs = range(1, config.max_epochs + 1)
         return tuple(SimulatedEpoch(learning_curve(assignment, epoch), 1.0) for epoch in epochs)
 
 
-def small(scenario: str = "equal", **changes: object) -> Setting:
+def small(scenario: str = "equal", **changes: Any) -> Setting:
     _, setting = synthetic(scenario)
-    return replace(setting, **{"trials": 24, **changes})  # type: ignore[arg-type]
+    return replace(setting, **{"trials": 24} | changes)
 
 
 def test_its_trials_are_those_of_a_real_driver_with_the_same_curves(
