@@ -14,7 +14,7 @@ from archsearch.data import PreparedData, load_resident
 from archsearch.models.resnet import ResNetSpec
 from archsearch.record.paths import RunsFolder
 from archsearch.record.readings import keep_reading
-from archsearch.record.trial import EpochRecord, TrialRecord
+from archsearch.record.trial import EpochRecord
 from archsearch.record.writer import Ending
 from archsearch.search.promotion import Promotion, PromotionRequest
 from archsearch.search.promotion import promote as promote_search
@@ -28,6 +28,7 @@ from archsearch.training.checkpoint_file import (
     write_checkpoint,
 )
 from archsearch.training.loop import Training
+from tests.records import issued
 from tests.tracking_support import Recorded, new_record
 
 
@@ -51,24 +52,7 @@ def add_trained(record: Recorded, data: PreparedData, number: int, accuracy: flo
     )
     training = Training(config, data, load_resident(data))
     (result,) = training.epochs()
-    record.writer.add_trial(
-        TrialRecord(
-            number=number,
-            family="resnet",
-            name=config.name,
-            arm="sampler",
-            params={"resnet/depth": 8},
-            config=config.model_dump(mode="json"),
-            config_digest=config.digest,
-            complexity={"params": 1, "macs": 1},
-            outcome=None,
-            reason=None,
-            rung_epochs=None,
-            shadow_rung_epochs=None,
-            created_ms=0,
-            finished_ms=None,
-        )
-    )
+    record.writer.add_trial(issued(config, number, params={"resnet/depth": 8}))
     path = record.paths.trial(number).checkpoints / checkpoint_name(1, 1)
     header = CheckpointHeader(
         epoch=1, attempt=1, config_digest=config.seeded_digest, history=(result,)

@@ -206,7 +206,7 @@ def test_a_champion_without_stored_answers_is_asked_once(
         answers.append(whole(*args))
         return answers[-1]
 
-    monkeypatch.setattr("archsearch.search.promotion.champion_answers", noted)
+    monkeypatch.setattr("archsearch.search.examination.champion_answers", noted)
     for _ in range(2):
         assert not promote(elsewhere, store, "gates-d", trial=WORSE).is_promoted
     assert [a.source for a in answers] == ["evaluated now", "the version's evidence"]

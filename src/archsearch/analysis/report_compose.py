@@ -13,7 +13,7 @@ from archsearch.analysis.report_conclusions import (
     verdict_section,
 )
 from archsearch.analysis.report_families import cost_section, families_section
-from archsearch.analysis.report_parts import Fact, Report, counted, duration, plural
+from archsearch.analysis.report_parts import Fact, Report, counted, duration
 from archsearch.analysis.report_running import (
     failures_section,
     reproduction_section,
@@ -25,6 +25,7 @@ from archsearch.analysis.report_why import (
     parameters_section,
     slices_section,
 )
+from archsearch.phrases import plural
 
 
 def compose(search: OpenedSearch) -> Report:

@@ -16,7 +16,6 @@ from archsearch.analysis.report_parts import (
     Table,
     accuracy,
     number,
-    plural,
     seconds_cell,
     words,
 )
@@ -24,6 +23,7 @@ from archsearch.analysis.superiority import Superiority
 from archsearch.analysis.verdict import Verdict
 from archsearch.analysis.winner import Winner
 from archsearch.analysis.wording import BUDGET_NAMES, shown_probability
+from archsearch.phrases import plural
 from archsearch.record.trial import TrialRecord, leaderboard
 
 HEADLINE_BUDGET: Budget = "macs"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from archsearch import phrases
 from archsearch.analysis.figure_style import Figure
 
 Align = Literal["text", "number"]
@@ -138,24 +139,13 @@ def words(text: object) -> Cell:
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    """A duration as people say it, short ones with a tenth."""
+    return f"{seconds:.1f} s" if seconds < 10 else phrases.duration(seconds)
 
 
 def seconds_cell(seconds: float) -> Cell:
     """A duration as a cell."""
     return Cell(duration(seconds), seconds)
-
-
-def plural(count: int, what: str) -> str:
-    """`1 trial`, `20 trials`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def counted(counts: Sequence[tuple[str, int]]) -> str:

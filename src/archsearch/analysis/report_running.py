@@ -15,12 +15,12 @@ from archsearch.analysis.report_parts import (
     Table,
     duration,
     number,
-    plural,
     seconds_cell,
     words,
 )
 from archsearch.analysis.reproduction import reproduction_commands
 from archsearch.analysis.timeline import Span
+from archsearch.phrases import plural
 from archsearch.record.trial import TrialRecord
 
 _EXAMPLES = 3

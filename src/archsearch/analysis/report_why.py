@@ -21,9 +21,9 @@ from archsearch.analysis.report_parts import (
     Section,
     Table,
     number,
-    plural,
     words,
 )
+from archsearch.phrases import plural
 
 
 def curves_section(evidence: Evidence) -> Section:

@@ -16,6 +16,7 @@ from archsearch.analysis.finalists import (
     winner_model,
 )
 from archsearch.analysis.intervals import Interval, wilson_interval
+from archsearch.phrases import plural
 from archsearch.record.database import Database
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import SearchStatus
@@ -191,6 +192,6 @@ def _winner_lines(best: Winner) -> list[str]:
     lines.append(
         f"  test split: {test.estimate:.4f} of {len(best.reading.predictions):,} images right "
         f"({test.low:.4f}–{test.high:.4f}); read once, the answers are kept"
-        + (f"; {others} earlier model{'s' if others > 1 else ''} read it too" if others else "")
+        + (f"; {plural(others, 'earlier model')} read it too" if others else "")
     )
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,16 +70,11 @@ def prepare(
     if named is not None and named.paths:
         stem += f"-{fingerprint(named)}"
 
-    path = cache_dir.absolute() / f"{stem}.arrow"
-    header = _undamaged(path, logging.DEBUG)
-    if header is None:
-        with made_once(path):
-            header = _undamaged(path, logging.WARNING)
-            if header is None:
-                files = named or find_or_download(data_set, downloads, may_download=download)
-                raw = _read(data_set, files)
-                header = _make(path, data_set, image_size, raw)
-    return _describe(header, spec, path)
+    def make(path: Path) -> DataHeader:
+        files = named or find_or_download(data_set, downloads, may_download=download)
+        return _make(path, data_set, image_size, _read(data_set, files))
+
+    return _found_or_made(spec, cache_dir.absolute() / f"{stem}.arrow", make)
 
 
 def prepared_here(recorded: PreparedData, cache_dir: Path) -> PreparedData | None:
@@ -100,13 +96,19 @@ def _prepare_own(spec: DataSpec, cache_dir: Path, data_dir: Path | None) -> Prep
     own = read_own(spec.name)
     image_size = spec.image_size or min(own.described.shape[1], MAX_IMAGE_SIZE)
     stem = f"{data_name(spec.name)}-{image_size}-{own.fingerprint}"
-    path = cache_dir.absolute() / f"{stem}.arrow"
+    return _found_or_made(
+        spec,
+        cache_dir.absolute() / f"{stem}.arrow",
+        lambda path: _make(path, own.described, image_size, own.raw),
+    )
+
+
+def _found_or_made(spec: DataSpec, path: Path, make: Callable[[Path], DataHeader]) -> PreparedData:
+    """The data of an Arrow file, made by one process if it is not there whole."""
     header = _undamaged(path, logging.DEBUG)
     if header is None:
         with made_once(path):
-            header = _undamaged(path, logging.WARNING)
-            if header is None:
-                header = _make(path, own.described, image_size, own.raw)
+            header = _undamaged(path, logging.WARNING) or make(path)
     return _describe(header, spec, path)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from archsearch.command_line import command_line
 from archsearch.errors import ArchsearchError, UsageError, nearest_names
+from archsearch.phrases import plural
 from archsearch.record import lease
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
@@ -168,7 +169,7 @@ def render(status: SearchStatus) -> str:
     lines = [
         f"{search.name}: {status.state}{who}; {len(status.trials) - again} trials "
         f"({counted or 'none'}), "
-        + (f"{again} confirm run{'s' if again > 1 else ''}, " if again else "")
+        + (f"{plural(again, 'confirm run')}, " if again else "")
         + f"{len(status.refusals)} draws refused, {search.seconds:.0f} s",
     ]
     if search.ending:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.errors import UnfitError
+from archsearch.phrases import plural
 from archsearch.search.conduct import Conduct
 from archsearch.search.request import SearchRequest
 from archsearch.search.room import check_room
@@ -154,7 +155,7 @@ def _devices() -> str:
     there = ray.cluster_resources()
     nodes = sum(node["Alive"] for node in ray.nodes())
     gpus = f", {there['GPU']:g} GPUs" if there.get("GPU") else ""
-    return f"{there.get('CPU', 0):g} CPUs{gpus} on {nodes} node{'s' if nodes != 1 else ''}"
+    return f"{there.get('CPU', 0):g} CPUs{gpus} on {plural(nodes, 'node')}"
 
 
 def _run_tune(

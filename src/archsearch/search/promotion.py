@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.analysis import gate
-from archsearch.analysis.gate import PairedCounts
 from archsearch.analysis.winner import model_number
 from archsearch.errors import PromotionRefusedError
 from archsearch.record.attempts import read_code_version
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search, read_trials
-from archsearch.record.readings import TestReading
 from archsearch.record.status import existing_record
 from archsearch.record.trial import SearchRow
-from archsearch.search.card import Card, Comparison, Examination, as_markdown, card_of
-from archsearch.search.gates import GateResult, Measured, judge, parse_gates
+from archsearch.search.card import Card, card_of
+from archsearch.search.card_text import as_markdown
+from archsearch.search.examination import Examination, compare, measured_of
+from archsearch.search.gates import judge, parse_gates
+from archsearch.search.judges import GateResult
 from archsearch.search.provenance import code_version
 from archsearch.tracking.candidate import (
     Candidate,
@@ -36,9 +36,7 @@ from archsearch.tracking.candidate import (
     right_answers,
 )
 from archsearch.tracking.registration import (
-    Challenger,
     about_candidate,
-    champion_answers,
     delivered_runs,
     keep_answers,
     keep_card,
@@ -59,9 +57,6 @@ from archsearch.tracking.store import TrackingStore, tracking_store, tracking_ur
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-_SEED = 0
-"""Of the bootstrap: the same answers give the same interval."""
 
 
 @dataclass(frozen=True)
@@ -180,11 +175,11 @@ def promote(
         labels = right_answers(candidate.data)
         comparison = None
         if champion is not None:
-            comparison = _compare(
-                registry, champion, candidate, database, reading, labels, request
+            comparison = compare(
+                registry, champion, candidate, database, reading, labels, force=request.force
             )
         challenger = register(registry, tracking_runs, candidate, network, reading, model)
-        measured = _measured(candidate, reading, labels, comparison, challenger)
+        measured = measured_of(candidate, reading, labels, comparison, challenger)
         found = Examination(
             model=model,
             alias=request.alias,
@@ -273,69 +268,6 @@ def _refuse_repetition(
             f"{named} is {model} version {mine.version}, which was rolled back ({rolled_back}); "
             "to promote it all the same, give --force"
         )
-
-
-def _compare(
-    registry: Registry,
-    champion: ModelVersion,
-    candidate: Candidate,
-    database: Database,
-    reading: TestReading,
-    labels: npt.NDArray[np.int64],
-    request: PromotionRequest,
-) -> Comparison:
-    """Both models' answers on the same test images."""
-    version, tags = str(champion.version), dict(champion.tags)
-    try:
-        _refuse_other_data(champion, candidate)
-        answers = champion_answers(registry, champion, candidate, database, labels)
-    except PromotionRefusedError as error:
-        if not request.force:
-            raise
-        return Comparison(version, tags, None, None, None, obstacle=str(error))
-    counts = PairedCounts.of(reading.predictions == labels, answers.predictions == labels)
-    difference = gate.difference_interval(counts, np.random.default_rng(_SEED))
-    caution = None
-    if "data_digest" not in tags:
-        caution = (
-            f"version {version} does not say what it was trained on; if these test images were "
-            "among them, the comparison flatters it"
-        )
-    return Comparison(version, tags, answers.source, counts, difference, caution=caution)
-
-
-def _refuse_other_data(champion: ModelVersion, candidate: Candidate) -> None:
-    digest, data = champion.tags.get("data_digest"), candidate.data
-    if digest is not None and digest != data.digest:
-        raise PromotionRefusedError(
-            f"{champion.name} version {champion.version} was measured on other data "
-            f"({champion.tags.get('data')}, digest {digest[:12]}) than the candidate "
-            f"({data.name}, digest {data.digest[:12]}): they cannot be compared; choose another "
-            "--model"
-        )
-
-
-def _measured(
-    candidate: Candidate,
-    reading: TestReading,
-    labels: npt.NDArray[np.int64],
-    comparison: Comparison | None,
-    challenger: Challenger,
-) -> Measured:
-    from archsearch.models.complexity import complexity
-
-    cost = complexity(candidate.config.architecture, candidate.data.input_spec)
-    return Measured(
-        num_right=int((reading.predictions == labels).sum()),
-        num_test=len(labels),
-        chance=gate.chance_accuracy(labels),
-        counts=comparison.counts if comparison else None,
-        difference=comparison.difference if comparison else None,
-        latency_ms=challenger.latency.median_ms,
-        size_bytes=challenger.size_bytes,
-        params=cost.params,
-        macs=cost.macs,
-    )
 
 
 def _leave_evidence(

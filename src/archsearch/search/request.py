@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,9 +208,15 @@ def parsed_trials(text: str) -> dict[str, int]:
         UsageError: The text is neither.
     """
     more, digits = text.startswith("+"), text.removeprefix("+")
-    count = None if digits.startswith(("+", "-")) else parsed_count("--trials", digits)
+    count = None
+    if not digits.startswith(("+", "-")):
+        with contextlib.suppress(UsageError):  # it would allow `none`
+            count = parsed_count("--trials", digits)
     if not isinstance(count, int):
-        raise UsageError(f"--trials {text!r} is no count: give a number such as 50, or +50")
+        raise UsageError(
+            f"--trials {text!r} is no count: give a positive whole number such as 50, or +50 for "
+            "50 more"
+        )
     return {"trials": count, "more_trials": count} if more else {"trials": count}
 
 

@@ -9,7 +9,6 @@ from archsearch.analysis.finalists import missing_runs
 from archsearch.analysis.winner import Winner, find_winner
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomic
-from archsearch.halving.rung_table import RungTable
 from archsearch.record import lease
 from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
@@ -19,21 +18,17 @@ from archsearch.record.reader import find_search, get_search, read_refusals, rea
 from archsearch.record.requests import take_requests
 from archsearch.record.trial import SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
+from archsearch.search.assembly import make_director
 from archsearch.search.conduct import Conduct
-from archsearch.search.confirmation import Confirmation
 from archsearch.search.continuation import as_recorded, widening_of
-from archsearch.search.director import Director, Slot
-from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
 from archsearch.search.heartbeat import Heartbeat
 from archsearch.search.interruption import Interruption
-from archsearch.search.patience import Patience
 from archsearch.search.plan import Plan, make_plan
 from archsearch.search.reporting import write_final_report
 from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult, read_result, summary_of
 from archsearch.search.settling import settle_winner
-from archsearch.search.study import Study
 from archsearch.spaces.load import write_space
 from archsearch.tracking.sender import CLOSE_SECONDS, Sender
 
@@ -88,9 +83,13 @@ def run_search(
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
             try:
-                check_record(plan.paths, read_trials(database, search.id))
-                search = get_search(database, search.name)  # as the last holder has left it
-                return _drive(plan, search, writer, listener, interruption, run_trials or _on_ray)
+                # As the last holder of the lease has left them.
+                search = get_search(database, search.name)
+                trials = read_trials(database, search.id)
+                check_record(plan.paths, trials)
+                return _drive(
+                    plan, search, trials, writer, listener, interruption, run_trials or _on_ray
+                )
             finally:
                 writer.release()
         finally:
@@ -131,6 +130,7 @@ def _has_all(
 def _drive(
     plan: Plan,
     search: SearchRow,
+    trials: Sequence[TrialRecord],
     writer: Writer,
     listener: Listener,
     interruption: Interruption,
@@ -139,10 +139,11 @@ def _drive(
     """Hold the lease, run trials, tell tracking, and end in an orderly way whatever happens."""
     database, runs = writer.database, RunsFolder(plan.request.runs_dir)
     sender = _sender(database, search, plan, listener)
-    conduct = Conduct(_director(plan, search, writer, listener))
+    refusals = read_refusals(database, search.id)
+    conduct = Conduct(make_director(plan, writer, trials, refusals, listener))
     with Heartbeat(writer, conduct.fail) as heartbeat:
-        search = _started(plan, search, writer, listener)
-        conduct.director.restore(read_trials(database, search.id))
+        search = _started(plan, search, len(trials), writer, listener)
+        conduct.director.restore(trials)
         sender.start()
         interruption.attach(
             drain=lambda: conduct.director.drain("interrupted"),
@@ -179,10 +180,11 @@ def _drive(
     )
 
 
-def _started(plan: Plan, search: SearchRow, writer: Writer, listener: Listener) -> SearchRow:
+def _started(
+    plan: Plan, search: SearchRow, num_trials: int, writer: Writer, listener: Listener
+) -> SearchRow:
     """Record that a driver begins or continues, perhaps in a space that has become wider."""
-    trials = read_trials(writer.database, search.id)
-    widening = widening_of(plan, search, len(trials))
+    widening = widening_of(plan, search, num_trials)
     if widening is None:
         writer.start(plan.settings(), plan.announcement(search))
         return search
@@ -201,42 +203,6 @@ def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listene
         plan.store,
         warn=lambda text: listener(Warned(text)),
         command=plan.track_command,
-    )
-
-
-def _director(plan: Plan, search: SearchRow, writer: Writer, listener: Listener) -> Director:
-    """Everything that decides, filled from the record."""
-    trials = read_trials(writer.database, search.id)
-    refusals = read_refusals(writer.database, search.id)
-    study = Study(plan.space, plan.request.seed)
-    study.restore(trials, refusals)
-    draws = Draws(
-        space=plan.space,
-        study=study,
-        preflight=plan.preflight,
-        input_spec=plan.data.input_spec,
-        max_epochs=plan.ladder.max_epochs,
-        seed=plan.request.seed,
-        random_share=plan.request.random_share,
-        on_refusal=writer.refuse,
-    )
-    draws.restore(trials, refusals)
-    draws.memory.restore(search_trials(trials), forgive=plan.request.retry_memory)
-    if draws.skipped_baselines:
-        names = ", ".join(draws.skipped_baselines)
-        listener(Said(f"Baselines above the cap are skipped: {names}."))
-    return Director(
-        writer=writer,
-        paths=plan.paths,
-        draws=draws,
-        study=study,
-        rungs=RungTable(plan.ladder),
-        data=plan.data,
-        num_trials=plan.request.trials,
-        slot=Slot(plan.request.cpus_per_trial, plan.gpus_per_trial),
-        patience=Patience(plan.request.hang_seconds),
-        listener=listener,
-        confirmation=Confirmation(plan.request.confirm_spec, plan.request.seed, listener),
     )
 
 

@@ -10,11 +10,12 @@ from rich.table import Table
 
 from archsearch.analysis.winner import standing_lines
 from archsearch.command_line import command_line
+from archsearch.phrases import duration, plural
 from archsearch.record.trial import TrialRecord
 from archsearch.redaction import redact
-from archsearch.search.display import shown_accuracy, shown_params, shown_seconds
 from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
+from archsearch.search.shown import shown_accuracy, shown_params
 
 _ROWS = 10
 
@@ -32,8 +33,8 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
     line()
     line(
         f"{result.name}: {result.ending}; {len(searched)} trials ({counted}), "
-        + (f"{again} confirm run{'s' if again > 1 else ''}, " if again else "")
-        + f"{num_epochs} epochs in {shown_seconds(result.seconds)}"
+        + (f"{plural(again, 'confirm run')}, " if again else "")
+        + f"{num_epochs} epochs in {duration(result.seconds)}"
         + (f"; {result.num_refused} draws refused before launch" if result.num_refused else "")
     )
     if result.leaderboard:

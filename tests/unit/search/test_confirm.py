@@ -20,8 +20,9 @@ from archsearch.record.trial import (
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.conduct import Conduct
 from archsearch.search.director import Director
-from archsearch.search.display import LiveTable, PlainLines
+from archsearch.search.display import PlainLines
 from archsearch.search.events import ConfirmationStarted, Event, TrialStarted
+from archsearch.search.live_table import LiveTable
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from tests.search_support import SyntheticRunner, recorded, run_and_die

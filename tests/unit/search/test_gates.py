@@ -9,7 +9,8 @@ import pytest
 
 from archsearch.analysis.gate import PairedCounts, difference_interval
 from archsearch.errors import UsageError
-from archsearch.search.gates import GATES, GateResult, Measured, judge, parse_gates
+from archsearch.search.gates import GATES, judge, parse_gates
+from archsearch.search.judges import GateResult, Measured
 from pipeline.promote import app
 
 DEFAULTS = {"mcnemar": 0.05, "chance": 0.05}

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.models.complexity import complexity
 from archsearch.record.trial import EpochRecord, TrialRecord
-from archsearch.schema import InputSpec
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Warned
 from archsearch.search.memory_limit import MemoryLimit
@@ -19,22 +17,10 @@ from archsearch.search.preflight import InfeasibleError
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.spaces.catalogue import parse_name
-from archsearch.spaces.recipe import Recipe
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory
+from tests.records import DIGITS, config_of, issued
 from tests.search_support import SyntheticRunner, epoch_result, recorded, run_and_die
-
-INPUT = InputSpec(in_channels=1, image_size=8, num_classes=10)
-
-
-def config(name: str, batch_size: int = 64) -> TrialConfig:
-    return TrialConfig(
-        architecture=parse_name(name),
-        recipe=Recipe(batch_size=batch_size),
-        input=INPUT,
-        max_epochs=9,
-        seed=0,
-    )
 
 
 def trial(
@@ -46,23 +32,12 @@ def trial(
     number: int = 7,
 ) -> TrialRecord:
     """A finished trial of one epoch in these micro-batches, or of none."""
-    given = config(name)
     epochs = [EpochRecord(1, 1, 0.5, {"micro_batch": micro_batch}, None, None, 0)]
-    return TrialRecord(
-        number=number,
-        family=given.architecture.family,
-        name=given.name,
-        arm="sampler",
-        params={},
-        config=given.model_dump(mode="json"),
-        config_digest=given.digest,
-        complexity=complexity(given.architecture, INPUT).model_dump(),
+    return issued(
+        config_of(name),
+        number,
         outcome=outcome,
         reason="",
-        rung_epochs=None,
-        shadow_rung_epochs=None,
-        created_ms=0,
-        finished_ms=0,
         attempts={1: attempt},
         epochs=epochs if micro_batch else [],
     )
@@ -70,7 +45,7 @@ def trial(
 
 def refuses(limit: MemoryLimit, name: str, batch_size: int = 64) -> bool:
     try:
-        limit.check(config(name, batch_size))
+        limit.check(config_of(name, batch_size))
     except InfeasibleError:
         return True
     return False
@@ -80,7 +55,7 @@ def test_what_needs_as_much_at_its_smallest_micro_batch_is_refused_and_less_is_n
     limit = MemoryLimit()
     assert not refuses(limit, "WRN-16-8")
     told = limit.learn(trial("WRN-16-4", "out_of_memory", micro_batch=None))
-    memory = training_memory(parse_name("WRN-16-4"), INPUT, 2).peak_mib
+    memory = training_memory(parse_name("WRN-16-4"), DIGITS, 2).peak_mib
     assert told is not None
     assert f"trial 7 ran out of memory; {memory:,.1f} MiB predicted in batches of 2" in told
     assert refuses(limit, "WRN-16-4")
@@ -88,7 +63,7 @@ def test_what_needs_as_much_at_its_smallest_micro_batch_is_refused_and_less_is_n
     assert refuses(limit, "WRN-16-8", batch_size=16)  # it would be cut to pairs as well
     assert not refuses(limit, "WRN-10-1")
     with pytest.raises(InfeasibleError, match=r"WRN-16-8: [\d.]+ MiB .* and trial 7 ran out of"):
-        limit.check(config("WRN-16-8"))
+        limit.check(config_of("WRN-16-8"))
 
 
 def test_a_host_without_memory_is_judged_by_the_whole_batch() -> None:
@@ -162,7 +137,7 @@ def test_a_search_walks_into_the_wall_a_few_times_and_the_same_ones_after_kills(
     # All that fits does so at its smallest micro-batch.
     monkeypatch.setattr("tests.search_support.epoch_result", partial(epoch_result, micro_batch=2))
     request_in = request_in.model_copy(update={"confirm": "none"})
-    wall = training_memory(parse_name("WRN-16-2"), INPUT, 2).peak_mib
+    wall = training_memory(parse_name("WRN-16-2"), DIGITS, 2).peak_mib
     said: list[Event] = []
     calm = request_in.model_copy(update={"runs_dir": request_in.runs_dir / "calm"})
     (calm.runs_dir).mkdir()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from archsearch.data import DataSpec, PreparedData, load_resident, prepare
-from archsearch.record.trial import EpochRecord, Outcome, TrialRecord
+from archsearch.record.trial import EpochRecord, Outcome
 from archsearch.record.writer import Ending
 from archsearch.spaces.recipe import Recipe
 from archsearch.training.checkpoint_file import (
@@ -23,6 +23,7 @@ from archsearch.training.loop import Training
 from archsearch.training.predict import predict
 from archsearch.training.single import checked_config
 from archsearch.training.single_folder import read_training
+from tests.records import issued
 from tests.tracking_support import Recorded, call, new_record
 
 NAME = "WRN-7-2-l=1"
@@ -155,24 +156,7 @@ def search(here: Path, data_cache: Path) -> Iterator[Recorded]:
 
 def add_trial(record: Recorded, number: int, data: PreparedData) -> Any:
     config = checked_config(NAME, SMALL, epochs=2, recipe=Recipe(batch_size=32), seed=number)
-    record.writer.add_trial(
-        TrialRecord(
-            number=number,
-            family="wrn",
-            name=config.name,
-            arm="sampler",
-            params={},
-            config=config.model_dump(mode="json"),
-            config_digest=config.digest,
-            complexity={"params": 1, "macs": 1},
-            outcome=None,
-            reason=None,
-            rung_epochs=None,
-            shadow_rung_epochs=None,
-            created_ms=0,
-            finished_ms=None,
-        )
-    )
+    record.writer.add_trial(issued(config, number))
     return config
 
 

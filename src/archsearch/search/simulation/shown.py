@@ -11,7 +11,8 @@ from rich.table import Table
 from archsearch.analysis.intervals import Interval
 from archsearch.analysis.members import Budget
 from archsearch.analysis.wording import BUDGET_NAMES
-from archsearch.search.display import shown_accuracy, shown_seconds
+from archsearch.phrases import duration
+from archsearch.search.shown import shown_accuracy
 from archsearch.search.simulation.curves import World
 from archsearch.search.simulation.many import Finding, Summary
 from archsearch.search.simulation.search import Setting
@@ -39,7 +40,7 @@ def print_simulation(
     line()
     mean = "on average " if summary.searches > 1 else ""
     line(
-        f"A search takes {mean}{shown_seconds(summary.seconds)} of simulated time, "
+        f"A search takes {mean}{duration(summary.seconds)} of simulated time, "
         f"{summary.device_hours:.2f} device-hours and {summary.epochs:.0f} epochs."
     )
     found = ", ".join(f"{n} {family}" for family, n in summary.best_family.items())

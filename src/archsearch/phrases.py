@@ -1,0 +1,17 @@
+"""Numbers as people say them; for every layer."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `2 min 37 s`, `26 h 3 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def plural(count: int, what: str) -> str:
+    """`1 trial`, `20 trials`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

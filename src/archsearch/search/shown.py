@@ -1,0 +1,41 @@
+"""Values and events as people read them, in lines, tables and summaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archsearch.phrases import plural
+from archsearch.search.events import ConfirmationStarted
+
+
+def shown_confirmation(event: ConfirmationStarted) -> str:
+    """What is trained again, in a sentence."""
+    names = ", ".join(f"{name} (trial {number})" for number, name in event.finalists)
+    times = plural(event.num_seeds, "time")
+    return (
+        f"confirming: {names} trained again from scratch, {times} each; {event.num_missing} to go"
+    )
+
+
+def shown_winner(winner: dict[str, Any]) -> str:
+    """The winner in a sentence; the summary has the rest."""
+    return (
+        f"winner: {winner['name']} (trial {winner['trial']}), about {winner['estimate']:.4f} on "
+        f"validation images; {winner['test_accuracy']:.4f} of the test images right"
+    )
+
+
+def shown_accuracy(value: float | None) -> str:
+    """An accuracy with four digits, or a dash."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def shown_params(params: dict[str, Any]) -> str:
+    """Searched values without their family, short enough for a column."""
+    return " ".join(
+        f"{name.rpartition('/')[2]}={value:.3g}"
+        if isinstance(value, float)
+        else f"{name.rpartition('/')[2]}={value}"
+        for name, value in params.items()
+        if name != "family"
+    )
