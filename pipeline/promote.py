@@ -105,8 +105,7 @@ def promote(
     if as_json:
         print(json.dumps(told, ensure_ascii=False), flush=True)
     elif promotion.is_promoted:
-        options = _options(runs_dir, tracking_uri)
-        print(_sentences(told | {"options": options}))
+        print(_sentences(told, _options(runs_dir, store), has_user=store.has_user))
     if not promotion.is_promoted:
         raise promotion.refusal()
 
@@ -170,7 +169,7 @@ def _told(promotion: Promotion, store: TrackingStore) -> dict[str, Any]:
     }
 
 
-def _sentences(told: dict[str, Any]) -> str:
+def _sentences(told: dict[str, Any], options: list[str], *, has_user: bool) -> str:
     before = told["previous_version"]
     alias = f"{told['alias']} (before: version {before})" if before else told["alias"]
     where = f"MLFLOW_TRACKING_URI={shlex.quote(told['tracking_uri'])}"
@@ -194,16 +193,18 @@ Gates:
 Next:
   serve      {_path()}{where} {this_python()} -m mlflow models serve -m {told["uri"]} \
 --env-manager local
-  predict    {command_line("predict", told["uri"], *told["options"], "IMAGE.png")}
-  load       mlflow.pyfunc.load_model({told["uri"]!r}), with {where}"""
+  predict    {command_line("predict", told["uri"], *options, "IMAGE.png")}
+  load       mlflow.pyfunc.load_model({told["uri"]!r}), with {where}{_SIGN_IN * has_user}"""
 
 
-def _options(runs_dir: Path, tracking_uri: str | None) -> list[str]:
+_SIGN_IN = """
+  sign in    by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for all of these"""
+
+
+def _options(runs_dir: Path, store: TrackingStore) -> list[str]:
     """What a command must be given to find the same registry, but for secrets."""
     folder = [] if runs_dir == Path("runs") else ["--runs-dir", str(runs_dir)]
-    from archsearch.redaction import redact
-
-    return [*folder, *([] if tracking_uri is None else ["--tracking-uri", redact(tracking_uri)])]
+    return [*folder, *([] if store.recorded is None else ["--tracking-uri", store.shown_uri])]
 
 
 def _path() -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import sqlalchemy as sa
 
 from archsearch.record import lease
 from archsearch.record.database import Database, now_ms
@@ -15,6 +18,9 @@ from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search
 from archsearch.record.trial import EpochRecord, Outcome, SearchRow, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
+from archsearch.tracking.client import open_client
+from archsearch.tracking.sender import deliver
+from archsearch.tracking.store import TrackingStore
 from pipeline._main import run
 
 DATA = {
@@ -149,3 +155,51 @@ def whole_search(record: Recorded) -> None:
         record.end_trial(number, outcome, rung)
     board = {"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}
     record.finish(leaderboard=[board | {"params": 1000, "macs": 5000}])
+
+
+def check_store(record: Recorded, store: TrackingStore) -> None:
+    """Everything is there once, curves included, and sending it again changes nothing."""
+    sent = deliver(record.database, record.search.id, store)
+    assert (sent.sent, sent.parked) == (17, [])
+    before = runs_told(record, store)
+    assert len(before) == 4
+    assert [steps for _, _, steps in before].count([1, 2, 3]) == 3
+    again = deliver(record.database, record.search.id, store, rebuild=True)
+    assert (again.sent, again.parked) == (17, [])
+    assert runs_told(record, store) == before
+
+
+def runs_told(record: Recorded, store: TrackingStore) -> list[tuple[str, str, list[int]]]:
+    """Name, status and epochs of each run that a store has of a search."""
+    client = open_client(store)
+    experiment = client.get_experiment_by_name("wrn_vs_resnext")
+    assert experiment is not None
+    return [
+        (
+            run.info.run_name,
+            run.info.status,
+            [m.step for m in client.get_metric_history(run.info.run_id, "val_accuracy")],
+        )
+        for run in client.search_runs(
+            [experiment.experiment_id], f"tags.search = '{record.search.name}'"
+        )
+    ]
+
+
+def said_of(record: Recorded) -> str:
+    """All text that a record's tables hold, and all files beside it."""
+    told = []
+    with record.database.read() as connection:
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            told += [str(row) for row in connection.execute(sa.select(table))]
+    files = [p.read_bytes() for p in record.paths.root.rglob("*") if p.is_file()]
+    return "\n".join([*told, *(f.decode(errors="replace") for f in files)])
+
+
+def free_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -42,6 +42,15 @@ def redactor() -> Callable[[str], str]:
     return without_secrets
 
 
+def shown_address(uri: str) -> str:
+    """An address as commands show it, to be given again: a server's without who signs in there.
+
+    MLflow's name and password can be said in the environment; `***` in their place would be sent.
+    """
+    is_server = uri.lower().startswith(("http://", "https://"))
+    return redact(_USERINFO.sub("", uri) if is_server else uri)
+
+
 def redact_all(value: Any) -> Any:
     """JSON-able data with every text in it redacted."""
     if isinstance(value, str):

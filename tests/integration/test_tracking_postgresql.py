@@ -5,22 +5,26 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from archsearch.errors import UnfitError
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
-from archsearch.tracking.client import open_client
 from archsearch.tracking.sender import deliver
-from archsearch.tracking.store import TrackingStore, tracking_store
-from tests.tracking_support import Recorded, new_record, whole_search
+from archsearch.tracking.store import tracking_store
+from tests.tracking_support import (
+    Recorded,
+    check_store,
+    free_port,
+    new_record,
+    said_of,
+    whole_search,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,12 +41,6 @@ def record(tmp_path: Path) -> Iterator[Recorded]:
     whole_search(record)
     yield record
     record.database.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -73,46 +71,6 @@ def postgresql() -> Iterator[str]:
     finally:
         control("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder)
-
-
-def check_store(record: Recorded, store: TrackingStore) -> None:
-    """Everything is there once, curves included, and sending it again changes nothing."""
-    sent = deliver(record.database, record.search.id, store)
-    assert (sent.sent, sent.parked) == (17, [])
-    before = _told(record, store)
-    assert len(before) == 4
-    assert [steps for _, _, steps in before].count([1, 2, 3]) == 3
-    again = deliver(record.database, record.search.id, store, rebuild=True)
-    assert (again.sent, again.parked) == (17, [])
-    assert _told(record, store) == before
-
-
-def _told(record: Recorded, store: TrackingStore) -> list[tuple[str, str, list[int]]]:
-    client = open_client(store)
-    experiment = client.get_experiment_by_name("wrn_vs_resnext")
-    assert experiment is not None
-    return [
-        (
-            run.info.run_name,
-            run.info.status,
-            [m.step for m in client.get_metric_history(run.info.run_id, "val_accuracy")],
-        )
-        for run in client.search_runs(
-            [experiment.experiment_id], f"tags.search = '{record.search.name}'"
-        )
-    ]
-
-
-def said_of(record: Recorded) -> str:
-    """All text that a record's tables hold, and all files beside it."""
-    told = []
-    with record.database.read() as connection:
-        tables = sa.MetaData()
-        tables.reflect(connection)
-        for table in tables.sorted_tables:
-            told += [str(row) for row in connection.execute(sa.select(table))]
-    files = [p.read_bytes() for p in record.paths.root.rglob("*") if p.is_file()]
-    return "\n".join([*told, *(f.decode(errors="replace") for f in files)])
 
 
 def test_a_search_is_told_to_postgresql_and_its_password_to_nobody(

@@ -1,6 +1,6 @@
 import pytest
 
-from archsearch.redaction import redact, redact_all
+from archsearch.redaction import redact, redact_all, shown_address
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,18 @@ def test_secrets_of_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) 
 def test_nested_data_is_masked_in_every_text() -> None:
     data = {"a": ["http://u:p@h", 3, None], "b": {"c": ("x", "sqlite:///f")}}
     assert redact_all(data) == {"a": ["http://***@h", 3, None], "b": {"c": ["x", "sqlite:///f"]}}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://ann:s3cret@host:5000", "https://host:5000"),
+        ("http://host", "http://host"),
+        ("postgresql+psycopg://ann:s3cret@db/runs", "postgresql+psycopg://***@db/runs"),
+        ("sqlite:///runs/mlflow.db", "sqlite:///runs/mlflow.db"),
+    ],
+)
+def test_an_address_of_a_server_is_shown_so_that_it_can_be_given_again(
+    address: str, shown: str
+) -> None:
+    assert shown_address(address) == shown

@@ -15,7 +15,7 @@ from archsearch.command_line import command_line
 from archsearch.data import PreparedData, data_name
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
-from archsearch.redaction import redact
+from archsearch.redaction import shown_address
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.preflight import Preflight
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
@@ -145,7 +145,7 @@ class SearchRequest(Frozen):
             if value is True:
                 words.append(_option(name))
             elif field.is_required() or value != field.default:
-                told = f"{value:.12g}" if isinstance(value, float) else redact(str(value))
+                told = f"{value:.12g}" if isinstance(value, float) else shown_address(str(value))
                 words += [_option(name), told]
         return command_line("search", *words)
 

@@ -12,7 +12,7 @@ from archsearch.analysis.winner import standing_lines
 from archsearch.command_line import command_line
 from archsearch.phrases import duration, plural
 from archsearch.record.trial import TrialRecord
-from archsearch.redaction import redact
+from archsearch.redaction import shown_address
 from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
 from archsearch.search.shown import shown_accuracy, shown_params
@@ -62,7 +62,7 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
     line(f"  record       {result.paths.database}")
     if result.paths.report.is_file():
         line(f"  report       {result.paths.report}")
-    line(f"  checkpoints  {result.paths.trials}/NNNN/, each with its worker.log")
+    line(f"  checkpoints  {result.paths.trials / 'NNNN'}, each with its worker.log")
     line(f"  tracking     {result.tracking}")
     if result.worker_logs:
         line(f"  Ray's logs   {result.worker_logs}/logs")
@@ -126,7 +126,7 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
         commands.append(("resume", request.command(**_budget_to_go_on(result, request))))
     commands.append(("look", command_line("status", result.name, *where)))
     uri = request.tracking_uri
-    tracking = [] if uri is None else ["--tracking-uri", redact(uri)]
+    tracking = [] if uri is None else ["--tracking-uri", shown_address(uri)]
     commands.append(("browse", command_line("ui", *folder, *tracking)))
     if result.leaderboard:
         commands.append(("promote", command_line("promote", result.name, *where)))

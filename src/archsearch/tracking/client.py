@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from archsearch.errors import UnfitError
 from archsearch.redaction import redact
 from archsearch.tracking.store import TrackingStore
 
@@ -112,20 +114,37 @@ def is_missing(error: BaseException) -> bool:
     return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
+def transport_errors() -> tuple[type[Exception], ...]:
+    """What calls to a store raise: MLflow's own errors, and those of files sent over HTTP."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    return (MlflowException, RequestException)
+
+
+_MEANINGS = {
+    r"Connection refused": "connection refused",
+    r"Read timed out": "it accepts connections but does not answer",
+    r"timed out": "no answer in time",
+    r"Name or service not known": "its host name is not known",
+    r"Temporary failure in name resolution": "its host name cannot be looked up",
+    r"error code 401\b|\b401 Client Error": "it was given no user name and password, or wrong "
+    "ones: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or correct those in the "
+    "URL, which come first",
+    r"Invalid Host header": "it does not answer to this host name: start it with --allowed-hosts",
+    r"error code 403\b|\b403 Client Error": "its user may not do this: ask whoever "
+    "runs the server for the permission EDIT on the experiment and on the registered model",
+}
+"""By what MLflow's errors and those below it say."""
+
+
 def sentence(error: BaseException) -> str:
     """What went wrong, in one short line without secrets."""
+    if isinstance(error, UnfitError):
+        return str(error)
     text = redact(str(error) or type(error).__name__)
-    known = {
-        "Connection refused": "connection refused",
-        "Read timed out": "it accepts connections but does not answer",
-        "timed out": "no answer in time",
-        "Name or service not known": "its host name is not known",
-        "Temporary failure in name resolution": "its host name cannot be looked up",
-        "401": "it asks for a user name and password: set MLFLOW_TRACKING_USERNAME and "
-        "MLFLOW_TRACKING_PASSWORD",
-    }
-    for sign, meaning in known.items():
-        if sign in text:
+    for sign, meaning in _MEANINGS.items():
+        if re.search(sign, text):
             return meaning
     line = " ".join(text.split())
     return line if len(line) <= 200 else line[:199] + "…"

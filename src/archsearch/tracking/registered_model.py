@@ -21,7 +21,7 @@ from torch import nn
 from archsearch.errors import UnfitError, UsageError
 from archsearch.models import ArchitectureSpec, FamilySpec, build_model
 from archsearch.schema import InputSpec
-from archsearch.tracking.client import open_client, sentence
+from archsearch.tracking.client import open_client, sentence, transport_errors
 from archsearch.tracking.package import Package
 from archsearch.tracking.registry import Registry
 from archsearch.tracking.store import TrackingStore
@@ -125,15 +125,13 @@ def registered_exportable(store: TrackingStore, uri: str) -> tuple[Exportable, s
 @contextmanager
 def _fetched(store: TrackingStore, name: RegisteredName) -> Iterator[tuple[ModelVersion, Path]]:
     """A version with its files, which are gone after the block."""
-    client = open_client(store)
-    from mlflow.exceptions import MlflowException
-
-    registry = Registry(client, store)
+    registry = Registry(open_client(store), store)
+    failures: tuple[type[Exception], ...] = (*transport_errors(), OSError)
     with tempfile.TemporaryDirectory() as folder:
         try:
             version = registry.version(name.model, name.version)
             files = registry.fetch(version, Path(folder))
-        except (MlflowException, OSError) as error:
+        except failures as error:
             raise UnfitError(
                 f"{name.model} ({name.version}) cannot be fetched from {store.label}: "
                 f"{sentence(error)}"

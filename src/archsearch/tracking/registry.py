@@ -19,7 +19,7 @@ import filelock
 
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
 from archsearch.tracking import wording
-from archsearch.tracking.client import is_missing, open_client, sentence
+from archsearch.tracking.client import is_missing, open_client, sentence, transport_errors
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.calibration import user_cache_dir
 
@@ -64,12 +64,10 @@ def open_registry(store: TrackingStore, model: str) -> Iterator[Registry]:
         UnfitError: The server fails, in here or in the block; or the lock cannot be taken.
     """
     client = open_client(store)
-    from mlflow.exceptions import MlflowException
-
     with _lock(store, model):
         try:
             yield Registry(client, store)
-        except MlflowException as error:
+        except transport_errors() as error:
             raise UnfitError(
                 f"the model registry at {store.label} fails ({sentence(error)}); call this again: "
                 "what was done is not done twice"
@@ -151,11 +149,13 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         aliases = self.aliases(model)
-        try:
-            return self.client.get_model_version(model, aliases.get(name, name))
-        except MlflowException as error:
-            if not is_missing(error) and error.error_code != "INVALID_PARAMETER_VALUE":
-                raise
+        number = aliases.get(name, name)
+        if number.isdecimal():  # else a server answers that its user may not see such a version
+            try:
+                return self.client.get_model_version(model, number)
+            except MlflowException as error:
+                if not is_missing(error) and error.error_code != "INVALID_PARAMETER_VALUE":
+                    raise
         told = ", ".join(f"{alias} (version {number})" for alias, number in aliases.items())
         raise UsageError(
             f"{self.store.label} has no version or alias {name!r} of a model {model!r}; its "

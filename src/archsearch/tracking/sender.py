@@ -164,7 +164,7 @@ def deliver(
                 raise BusyError("another process has begun to deliver; call this again later")
             sent += courier.round()
         return Delivery(sent, outbox.parked())
-    except UnfitError:
+    except BusyError:
         raise
     except Exception as error:
         raise UnfitError(

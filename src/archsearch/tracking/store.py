@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import SearchRow
-from archsearch.redaction import redact
+from archsearch.redaction import redact, shown_address
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
 _ALLOWED = (
@@ -48,6 +48,11 @@ class TrackingStore:
         return self.artifacts is None
 
     @property
+    def has_user(self) -> bool:
+        """Whether the URI of a server names who signs in, which is not shown."""
+        return self.is_server and self.uri != self.label
+
+    @property
     def shown_uri(self) -> str:
         """The URI for people to paste, without secrets."""
         return self.uri if self.sqlite is not None else self.label
@@ -58,12 +63,17 @@ class TrackingStore:
         return None if self.key == "default" else self.label
 
     def prepare(self) -> None:
-        """Make an SQLite store that is not there yet; at any time, from any process.
+        """Make an SQLite store that is not there yet, or see that a database answers.
+
+        At any time, from any process.
 
         Raises:
-            UnfitError: Its folder cannot be written, or the file is another one's.
+            UnfitError: Its folder cannot be written, or the file is another one's; or the
+                database does not let us in.
         """
         if self.sqlite is None:
+            if not self.is_server:
+                _check_database(self)
             return
         try:
             self.sqlite.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +125,23 @@ def _check_sqlite(path: Path) -> None:
         connection.execute("PRAGMA schema_version")
 
 
+def _check_database(store: TrackingStore) -> None:
+    """Connect once: MLflow tries ten times, for 100 seconds, a wrong password too.
+
+    Raises:
+        UnfitError: It cannot be reached, or does not let us in.
+    """
+    engine = sa.create_engine(store.uri, poolclass=sa.NullPool)
+    try:
+        engine.connect().close()
+    except sa.exc.DBAPIError as error:
+        line = redact(" ".join(str(error.orig).split()))[:200]
+        raise UnfitError(
+            f"{line}; see that the database at {store.label} runs, and that user name and "
+            "password are right"
+        ) from error
+
+
 def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
     """The store that a tracking URI names; without one, the default store of all searches.
 
@@ -134,7 +161,10 @@ def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
     label = redact(uri)
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
     if scheme in ("http", "https"):
-        return TrackingStore(uri=_checked_http(uri), label=label, key=label[:300])
+        uri = _checked_http(uri)
+        # Who signs in is no part of where it is: it may be said in the environment next time.
+        place = shown_address(uri)
+        return TrackingStore(uri=uri, label=place, key=place[:300])
     backend = scheme.partition("+")[0]
     if backend == "sqlite":
         return _sqlite_store(uri, label)

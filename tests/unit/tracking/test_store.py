@@ -42,6 +42,15 @@ def test_no_secret_of_a_uri_is_shown() -> None:
     assert "s3cret" not in shown
 
 
+def test_a_server_is_the_same_whoever_signs_in() -> None:
+    runs = RunsFolder(Path("runs"))
+    with_user = tracking_store(runs, "http://ann:s3cret@host:5000")
+    without = tracking_store(runs, "http://host:5000")
+    assert (with_user.key, with_user.recorded) == (without.key, without.recorded)
+    assert with_user.recorded == "http://host:5000"
+    assert (with_user.has_user, without.has_user) == (True, False)
+
+
 @pytest.mark.parametrize(
     "uri",
     [
