@@ -20,6 +20,7 @@ import pytest
 from archsearch.record.attempts import workers_in_log
 from tests.chaos.fault_table import FaultTable, Snapshot, account_of, snapshot
 from tests.cli_support import call, start_search
+from tests.clusters import tokens_required
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -380,14 +381,15 @@ def cluster_of_two() -> Iterator[tuple[Any, str]]:
     """A head without processors and two nodes of one each, on this machine."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-        yield cluster, cluster.address
-    finally:
-        cluster.shutdown()
+    with tokens_required():
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        try:
+            for _ in range(2):
+                cluster.add_node(num_cpus=1)
+            cluster.wait_for_nodes()
+            yield cluster, cluster.address
+        finally:
+            cluster.shutdown()
 
 
 def take_back(cluster: Any, node: Any) -> None:

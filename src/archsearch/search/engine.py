@@ -18,6 +18,7 @@ from archsearch.phrases import plural
 from archsearch.search.conduct import Conduct
 from archsearch.search.request import SearchRequest
 from archsearch.search.room import check_room
+from archsearch.search.security import make_token, protect_token, ray_on_loopback
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -57,16 +58,18 @@ def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
         options |= {
             "address": "local",  # whatever RAY_ADDRESS says
             "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",
+            "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
             "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
         } | _local_resources(request, gpus_per_trial)
+        make_token()
+        protect_token()
     try:
-        ray.init(**options)
+        with ray_on_loopback() if request.address is None else contextlib.nullcontext():
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         what = f"join the Ray cluster at {request.address}" if request.address else "start Ray"
         raise UnfitError(f"cannot {what}: {error}") from error
     try:
-        _protect_token()
         # A paragraph for each lost worker, on standard output: the director says a sentence.
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
         node: Any = ray._private.worker.global_worker.node
@@ -81,13 +84,6 @@ def _local_resources(request: SearchRequest, gpus_per_trial: float) -> dict[str,
         return {}
     wanted = request.concurrency * request.cpus_per_trial
     return {"num_cpus": max(wanted, len(os.sched_getaffinity(0)))}
-
-
-def _protect_token() -> None:
-    """Ray writes its authentication token readable for everyone."""
-    token = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(OSError):
-        token.chmod(0o600)
 
 
 class SlotCounter:

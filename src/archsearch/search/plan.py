@@ -17,6 +17,7 @@ from archsearch.search.pretrained import fetch_weights
 from archsearch.search.provenance import code_version
 from archsearch.search.request import SearchRequest, identity_of
 from archsearch.search.room import check_machine
+from archsearch.search.security import admit_cluster
 from archsearch.spaces.load import load_space
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.store import TrackingStore, tracking_store
@@ -77,8 +78,9 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
 
     Raises:
         UsageError: A name, the space file or an option is wrong.
-        UnfitError: The machine is too small or no cluster answers, a folder cannot be written,
-            data or weights are not there or damaged, or nothing in the space can be trained.
+        UnfitError: The machine is too small, no cluster answers or it is open to everybody, a
+            folder cannot be written, data or weights are not there or damaged, or nothing in
+            the space can be trained.
     """
     space = load_space(request.space)
     runs = RunsFolder(request.runs_dir)
@@ -88,6 +90,8 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     )
     gpus = _gpus_per_trial(request)
     check_machine(request, gpus)
+    for sentence in admit_cluster(request.address):
+        listener(Said(sentence))
     runs.make()
     data = prepare(spec, cache_dir=runs.data_cache, data_dir=request.data_dir)
     preflight = request.preflight(space, data.input_spec, has_accelerator=gpus > 0)
