@@ -91,7 +91,7 @@ def _of_trial(
     with open_record(search, runs_dir, database) as (record, row):
         if number is None:
             number = model_number(read_trials(record, row.id))
-        found = trained_trial(record, row, RunsFolder(runs_dir).search(search), number)
+        found = trained_trial(record, row, RunsFolder(runs_dir).of(row), number)
     header, trial = found.checkpoint.header, found.trial
     facts = {
         "weights": f"trial {trial.number} of search {search} ({trial.outcome or 'unfinished'}), "

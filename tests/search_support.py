@@ -10,7 +10,7 @@ from typing import Any
 
 from archsearch.halving.decision import Decision
 from archsearch.record.database import Database
-from archsearch.record.paths import RunsFolder, SearchPaths
+from archsearch.record.paths import RunsFolder, SearchPaths, TrialPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.agenda import Pause
@@ -18,6 +18,7 @@ from archsearch.search.assignment import Assignment, EndReport, EpochReport, Rep
 from archsearch.search.conduct import Conduct
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
+from archsearch.storage import storage_path
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,
     checkpoint_name,
@@ -94,22 +95,22 @@ class SyntheticRunner:
                 self._event()
 
     def _recovered(self, assignment: Assignment) -> list[EpochResult]:
-        found = newest_valid(
-            assignment.folder, assignment.issued_attempts, assignment.config.seeded_digest
-        )
+        folder = storage_path(assignment.folder)
+        issued, digest = assignment.issued_attempts, assignment.config.seeded_digest
+        found = newest_valid(folder, issued, digest)
         return list(found.checkpoint.header.history) if found.checkpoint else []
 
     def _one_epoch(self, assignment: Assignment, history: list[EpochResult]) -> Report:
         epoch = len(history) + 1
-        assignment.folder.mkdir(parents=True, exist_ok=True)
-        with (assignment.folder / f"started-a{assignment.attempt}").open("a") as started:
-            started.write(f"{epoch}\n")
+        paths = TrialPaths(storage_path(assignment.folder))
+        paths.root.make_folder()
+        paths.note_start(assignment.attempt, epoch)
         ended = self.end(assignment, epoch)
         if ended is not None:
             return ended
         history.append(epoch_result(epoch, self.curve(assignment, epoch)))
         header = write_checkpoint(
-            assignment.folder / checkpoint_name(epoch, assignment.attempt),
+            paths.checkpoints / checkpoint_name(epoch, assignment.attempt),
             CheckpointHeader(
                 epoch=epoch,
                 attempt=assignment.attempt,
@@ -177,7 +178,7 @@ class Recorded:
 
     @property
     def epochs_started(self) -> int:
-        return sum(self.paths.trial(t.number).epochs_started() for t in self.trials)
+        return sum(self.paths.epochs_started().values())
 
     @property
     def epochs_recorded(self) -> int:

@@ -119,7 +119,8 @@ class Snapshot:
 def snapshot(runs_dir: Path) -> Snapshot:
     """The only search of a folder as it stands."""
     now = recorded(runs_dir)
-    started = {t.number: now.paths.trial(t.number).epochs_started() for t in now.trials}
+    counted = now.paths.epochs_started()
+    started = {t.number: counted.get(t.number, 0) for t in now.trials}
     return Snapshot(now, started)
 
 

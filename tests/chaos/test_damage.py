@@ -19,6 +19,7 @@ from archsearch.record.paths import SearchPaths
 from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import TrialRunner
+from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import newest_valid, read_header
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import End, Steps, start
@@ -89,9 +90,9 @@ def test_a_checkpoint_that_is_damaged_at_any_10th_byte_is_passed_over(
 ) -> None:
     request = new_request()
     killed = Killed.at(request, Steps(request.runs_dir, 20, only="commit"))
-    folder = killed.paths.trial(0).checkpoints
+    folder = Path(str(killed.paths.trial(0).checkpoints))
     newest, previous = sorted(folder.glob("*.ckpt"), reverse=True)[:2]
-    digest = read_header(newest).config_digest
+    digest = read_header(LocalPath(newest)).config_digest
     whole = newest.read_bytes()
     positions = range(0, len(whole), 10)
     for position in positions:
@@ -101,9 +102,9 @@ def test_a_checkpoint_that_is_damaged_at_any_10th_byte_is_passed_over(
             whole[:position] + flipped + whole[position + 1 :],
         ):
             newest.write_bytes(damaged)
-            found = newest_valid(folder, [1], digest)
+            found = newest_valid(LocalPath(folder), [1], digest)
             assert found.checkpoint is not None
-            assert found.checkpoint.path == previous, position
+            assert found.checkpoint.path == LocalPath(previous), position
             assert len(found.skipped) == 1
     faults.add(
         "checkpoint-damaged",
@@ -135,7 +136,7 @@ def test_a_search_goes_on_from_the_checkpoint_before_with_one_warning_and_the_sa
     steps = Steps(request.runs_dir, int(end.told) - 2, only="commit")
     killed = Killed.at(request.model_copy(update={"name": "killed"}), steps, run_in_process)
     assert len(killed.before.recorded.trials[0].epochs) == 2
-    newest = max(killed.paths.trial(0).checkpoints.glob("*.ckpt"))
+    newest = max(Path(str(killed.paths.trial(0).checkpoints)).glob("*.ckpt"))
     cost = Account()
     for share in shares:
         for damage in (cut_at(share * 0.999), overwrite_at(share)):

@@ -121,7 +121,7 @@ def read(request: SearchRequest) -> Snapshot:
         now = Recorded(read_trials(database, search_id), read_refusals(database, search_id), paths)
     finally:
         database.close()
-    return Snapshot(now, {t.number: paths.trial(t.number).epochs_started() for t in now.trials})
+    return Snapshot(now, paths.epochs_started())
 
 
 def test_of_two_drivers_started_together_exactly_one_runs(

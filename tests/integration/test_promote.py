@@ -180,9 +180,9 @@ def test_killed_after_any_step_the_same_call_completes_it_once(
 
 def test_a_damaged_checkpoint_is_not_promoted(trained: Trained) -> None:
     path = trained.record.paths.trial(1).checkpoints / checkpoint_name(1, 1)
-    content = bytearray(path.read_bytes())
+    content = bytearray(path.read())
     content[-1] ^= 1
-    path.write_bytes(content)
+    path.write(bytes(content))
     with pytest.raises(UnfitError, match="checksum"):
         find_candidate(trained.record.database, trained.record.refreshed(), trained.runs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from archsearch.analysis.winner import Winner, find_winner
+from archsearch.errors import UnfitError
 from archsearch.record.attempts import (
     AttemptRecord,
     read_attempts,
@@ -23,6 +25,9 @@ from archsearch.record.reader import get_search, read_refusals, read_trials
 from archsearch.record.status import State, existing_record, state_of
 from archsearch.record.trial import Refusal, SearchRow, TrialRecord
 from archsearch.spaces.space import SearchSpace
+
+_LOGS_AT_A_TIME = 16
+"""An object store answers many small requests at once as fast as one."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +94,25 @@ class Evidence:
     @cached_property
     def epochs_started(self) -> dict[int, int]:
         """Epochs that workers started, repeated ones included, by trial; empty without files."""
-        if not self.paths.trials.is_dir():
+        try:
+            return self.paths.epochs_started()
+        except (OSError, UnfitError):
             return {}
-        return {t.number: self.paths.trial(t.number).epochs_started() for t in self.trials}
 
     @cached_property
     def workers(self) -> dict[tuple[int, int], str]:
         """Which worker made an attempt, by trial and attempt, as far as the logs are here."""
-        if not self.paths.trials.is_dir():
+        known = {trial.number: self.paths.trial(trial.number).log for trial in self.trials}
+        there = [number for number in self.epochs_started if number in known]
+        try:
+            with ThreadPoolExecutor(_LOGS_AT_A_TIME) as readers:
+                logs = list(readers.map(lambda number: workers_in_log(known[number]), there))
+        except UnfitError:
             return {}
         return {
-            (trial.number, attempt): worker
-            for trial in self.trials
-            for attempt, worker in workers_in_log(self.paths.trial(trial.number).log).items()
+            (number, attempt): worker
+            for number, log in zip(there, logs, strict=True)
+            for attempt, worker in log.items()
         }
 
     def option(self, name: str) -> Any:
@@ -156,10 +167,10 @@ def evidence_of(name: str, runs_dir: Path | str, database: str | None = None) ->
         UsageError: There is no such search.
         UnfitError: Its record cannot be read.
     """
-    paths = RunsFolder(Path(runs_dir)).search(name)
-    record = existing_record(RunsFolder(Path(runs_dir)), name, database)
+    runs = RunsFolder(Path(runs_dir))
+    record = existing_record(runs, name, database)
     try:
         search = get_search(record, name)
-        return read_evidence(record, search, paths, state_of(record, search))
+        return read_evidence(record, search, runs.of(search), state_of(record, search))
     finally:
         record.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from archsearch.record import tables as t
 from archsearch.record.database import Database
+from archsearch.storage import StoragePath
 
 # What `search.worker` logs first: time, process, level, then the attempt and its machine.
 _BEGINS = re.compile(rb"^\S+ \S+ (\d+) INFO attempt (\d+) at \S+(?: on (\S+))?$", re.MULTILINE)
@@ -60,13 +60,13 @@ def read_code_version(database: Database, search_id: int) -> dict[str, str]:
     return {str(k): str(v) for k, v in (payload.get("tags") or {}).items()}
 
 
-def workers_in_log(log: Path) -> dict[int, str]:
+def workers_in_log(log: StoragePath) -> dict[int, str]:
     """Which worker made which attempt, `host/process` or `process`, as a trial's log tells it.
 
     Empty where the log is not here: it stays with the files of the search, not in the record.
     """
     try:
-        text = log.read_bytes()
+        text = log.read()
     except OSError:
         return {}
     return {

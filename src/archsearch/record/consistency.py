@@ -20,12 +20,13 @@ def check_record_is_there(paths: SearchPaths, database: Path | str) -> None:
     Raises:
         UnfitError: The folder has trials, but the record's file is missing or empty.
     """
-    if not isinstance(database, Path) or not any(paths.trials.glob("*")):
+    if not isinstance(database, Path) or not paths.trials.tree():
         return
     if not database.is_file() or not database.stat().st_size:
         raise UnfitError(
             f"{paths.trials} holds trials, but their record {database} is gone or empty; restore "
-            f"it from a copy, or move {paths.root} away to begin anew"
+            f"it from a copy, or to begin anew move {_folder(paths)} away"
+            + (" or choose another --name" if paths.storage is not None else "")
         )
 
 
@@ -46,14 +47,16 @@ def check_record_is_newest(paths: SearchPaths, trials: Sequence[TrialRecord]) ->
         UnfitError: It does not; the sentence names the first that it does not know.
     """
     known = {paths.trial(trial.number).root.name: trial for trial in trials}
-    for folder in sorted(paths.trials.glob("[0-9]*")):
-        trial = known.get(folder.name)
+    for path in sorted(paths.trials.tree()):
+        folder, _, name = path.partition("/")
+        if not folder.isdecimal():
+            continue
+        trial = known.get(folder)
         if trial is None:
-            raise UnfitError(_older(paths, f"it does not know trial {int(folder.name)}"))
-        attempts = (parse_checkpoint_name(path.name) for path in folder.glob("*.ckpt"))
-        unknown = sorted({a[1] for a in attempts if a is not None} - trial.attempts.keys())
-        if unknown:
-            told = f"it does not know attempt {unknown[0]} of trial {trial.number}"
+            raise UnfitError(_older(paths, f"it does not know trial {int(folder)}"))
+        attempt = parse_checkpoint_name(name)
+        if attempt is not None and attempt[1] not in trial.attempts:
+            told = f"it does not know attempt {attempt[1]} of trial {trial.number}"
             raise UnfitError(_older(paths, told))
 
 
@@ -95,6 +98,11 @@ def _contradiction(number: int, trial: TrialRecord) -> str | None:
     if trial.outcome == "stopped" and len(trial.epochs) != trial.rung_epochs:
         return f"{who} was stopped after {len(trial.epochs)} epochs, or at {trial.rung_epochs}"
     return None
+
+
+def _folder(paths: SearchPaths) -> str:
+    """The folder that holds the trials and, without a storage, all else."""
+    return str(paths.root if paths.storage is None else paths.storage / paths.name)
 
 
 def _older(paths: SearchPaths, told: str) -> str:

@@ -6,8 +6,16 @@ import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archsearch.errors import UnfitError, UsageError
+from archsearch.storage import LocalPath, StoragePath, storage_path
+
+if TYPE_CHECKING:
+    from archsearch.record.trial import SearchRow
+
+STARTED_BYTES = 8
+"""A line of the file in which a worker notes its epochs, so that the file's size counts them."""
 
 NOT_SEARCHES = frozenset({"data", "mlflow", "single"})
 """Folders beside those of the searches."""
@@ -19,13 +27,23 @@ class RunsFolder:
 
     root: Path
 
-    def search(self, name: str) -> SearchPaths:
+    def search(self, name: str, storage: str | None = None) -> SearchPaths:
         """The folder of one search.
 
+        Args:
+            name: The search's.
+            storage: Where its trials' files are, if not in the folder; a path or a URI.
+
         Raises:
-            UsageError: The name could leave the folder or be hidden in it.
+            UsageError: The name could leave the folder or be hidden in it, or the storage is
+                none.
         """
-        return SearchPaths(self.root / checked_name(name))
+        place = None if storage is None else storage_path(storage)
+        return SearchPaths(self.root / checked_name(name), place)
+
+    def of(self, search: SearchRow) -> SearchPaths:
+        """The folder of a recorded search, and the storage that its record names."""
+        return self.search(search.name, search.settings.get("storage"))
 
     @property
     def mlflow(self) -> Path:
@@ -72,9 +90,16 @@ class RunsFolder:
 
 @dataclass(frozen=True)
 class SearchPaths:
-    """The files of one search."""
+    """The files of one search.
+
+    Attributes:
+        root: Its folder, on the driver's disk.
+        storage: Where workers keep the files of its trials, if not in that folder; shared by
+            searches, so that each has a folder of its name there.
+    """
 
     root: Path
+    storage: StoragePath | None = None
 
     @property
     def name(self) -> str:
@@ -112,38 +137,64 @@ class SearchPaths:
         return self.root / "epochs.parquet"
 
     @property
-    def trials(self) -> Path:
+    def trials(self) -> StoragePath:
         """The folder of all trials."""
-        return self.root / "trials"
+        home = LocalPath(self.root) if self.storage is None else self.storage / self.name
+        return home / "trials"
+
+    def make_trials(self) -> None:
+        """Make the folder of all trials: a worker makes no more than its trial's.
+
+        Raises:
+            UnfitError: It cannot be made.
+        """
+        try:
+            self.trials.make_folder(parents=True)
+        except OSError as error:
+            raise UnfitError(f"{self.trials} cannot be made ({error.strerror})") from error
 
     def trial(self, number: int) -> TrialPaths:
         """The folder of one trial."""
         return TrialPaths(self.trials / f"{number:04d}")
+
+    def data_copy(self, digest: str) -> StoragePath | None:
+        """Prepared data as workers get it that do not see the driver's; None without storage."""
+        return None if self.storage is None else self.storage / "data" / f"{digest}.arrow"
+
+    def epochs_started(self) -> dict[int, int]:
+        """How many epochs workers have started, repeated ones included, by trial.
+
+        Empty where no trial's files are here. The storage is asked once for all trials.
+        """
+        started: dict[int, int] = {}
+        for path, size in self.trials.tree().items():
+            folder, _, name = path.partition("/")
+            if folder.isdecimal():
+                begun = size // STARTED_BYTES if name.startswith("started-a") else 0
+                started[int(folder)] = started.get(int(folder), 0) + begun
+        return started
 
 
 @dataclass(frozen=True)
 class TrialPaths:
     """The files of one trial."""
 
-    root: Path
+    root: StoragePath
 
     @property
-    def checkpoints(self) -> Path:
+    def checkpoints(self) -> StoragePath:
         """The folder of the two newest checkpoints, `eNNNN-aN.ckpt`."""
         return self.root
 
     @property
-    def log(self) -> Path:
+    def log(self) -> StoragePath:
         """What the trial's workers logged, all attempts one after the other."""
         return self.root / "worker.log"
 
-    def started(self, attempt: int) -> Path:
-        """One line for each epoch that this attempt has started, written by its worker."""
-        return self.root / f"started-a{attempt}"
-
-    def epochs_started(self) -> int:
-        """How many epochs were started over all attempts, repeated ones included."""
-        return sum(p.read_bytes().count(b"\n") for p in self.root.glob("started-a*"))
+    def note_start(self, attempt: int, epoch: int) -> None:
+        """Note, in the attempt's file, that its worker starts an epoch: a line of fixed length."""
+        line = f"{epoch:0{STARTED_BYTES - 1}d}\n"
+        (self.root / f"started-a{attempt}").append(line.encode())
 
 
 def checked_name(name: str) -> str:

@@ -48,6 +48,11 @@ class SearchStatus:
     def as_json(self) -> dict[str, Any]:
         """The status as one JSON object; a trial's outcome is null while it is unfinished."""
         best = incumbent(self.trials)
+        started = self.paths.epochs_started()
+
+        def told(trial: TrialRecord) -> dict[str, Any]:
+            return _trial_json(trial) | {"epochs_trained": started.get(trial.number, 0)}
+
         return {
             "name": self.search.name,
             "uuid": self.search.uuid,
@@ -60,31 +65,31 @@ class SearchStatus:
             "identity": self.search.identity,
             "settings": self.search.settings,
             "outcomes": self.outcomes,
-            "trials": [self._trial(trial) for trial in self.trials],
+            "trials": [told(trial) for trial in self.trials],
             "refused": len(self.refusals),
             "refusals": [vars(refusal) for refusal in self.refusals],
-            "incumbent": self._trial(best) if best else None,
+            "incumbent": told(best) if best else None,
             "undelivered": self.undelivered,
             "folder": str(self.paths.root),
         }
 
-    def _trial(self, trial: TrialRecord) -> dict[str, Any]:
-        return {
-            "number": trial.number,
-            "family": trial.family,
-            "name": trial.name,
-            "outcome": trial.outcome,
-            "reason": trial.reason,
-            "arm": trial.arm,
-            "epochs": len(trial.epochs),
-            "epochs_trained": self.paths.trial(trial.number).epochs_started(),
-            "val_accuracy": trial.val_accuracy,
-            "rung_epochs": trial.rung_epochs,
-            "shadow_rung_epochs": trial.shadow_rung_epochs,
-            "attempts": len(trial.attempts),
-            "params": trial.params,
-            "complexity": trial.complexity,
-        }
+
+def _trial_json(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "family": trial.family,
+        "name": trial.name,
+        "outcome": trial.outcome,
+        "reason": trial.reason,
+        "arm": trial.arm,
+        "epochs": len(trial.epochs),
+        "val_accuracy": trial.val_accuracy,
+        "rung_epochs": trial.rung_epochs,
+        "shadow_rung_epochs": trial.shadow_rung_epochs,
+        "attempts": len(trial.attempts),
+        "params": trial.params,
+        "complexity": trial.complexity,
+    }
 
 
 def search_status(runs: RunsFolder, name: str, database_url: str | None = None) -> SearchStatus:
@@ -103,7 +108,7 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
             trials=read_trials(database, search.id),
             refusals=read_refusals(database, search.id),
             undelivered=Outbox(database, search.id).count_waiting(),
-            paths=runs.search(name),
+            paths=runs.of(search),
             readings=read_readings(database, search.id),
         )
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archsearch.data import PreparedData
@@ -14,6 +13,7 @@ from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_trials
 from archsearch.record.trial import SearchRow, TrialRecord, incumbent
 from archsearch.spaces.trial import TrialConfig
+from archsearch.storage import StoragePath
 from archsearch.training.checkpoint_file import Checkpoint, newest_valid
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _numbered(search: SearchRow, trials: list[TrialRecord], number: int) -> Tria
     raise UsageError(f"there is no trial {number} in {search.name!r}: {known}")
 
 
-def _last_checkpoint(trial: TrialRecord, config: TrialConfig, folder: Path) -> Checkpoint:
+def _last_checkpoint(trial: TrialRecord, config: TrialConfig, folder: StoragePath) -> Checkpoint:
     """The checkpoint after the last recorded epoch; of a running trial it may be a later one."""
     if not trial.epochs:
         told = f"{trial.outcome}: {trial.reason}" if trial.outcome else "it has not begun"

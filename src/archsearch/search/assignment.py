@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,8 +23,10 @@ class Assignment(Frozen):
     """All attempts so far, this one included: only their checkpoints are trusted."""
     config: TrialConfig
     data: PreparedData
-    folder: Path
-    """Absolute folder of the trial's checkpoints and log, reachable from every worker."""
+    folder: str
+    """Of the trial's checkpoints and log: an absolute path or a URI that every worker reaches."""
+    data_copy: str | None = None
+    """Where a worker gets the data if the file of `data` is not on its machine."""
     num_threads: int = Field(ge=1)
     num_gpus: float = Field(ge=0)
 

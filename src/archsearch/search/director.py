@@ -211,7 +211,7 @@ class Director:
             issued_attempts=tuple(trial.attempts),
             config=TrialConfig.model_validate(trial.config),
             data=self._data,
-            folder=self._paths.trial(trial.number).root.absolute(),
+            folder=str(self._paths.trial(trial.number).root.absolute()),
             num_threads=self._slot.num_threads,
             num_gpus=self._slot.num_gpus,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.finalists import Confirmed, confirmed
@@ -146,12 +145,12 @@ def summary_of(
         ],
         **standing_json(confirmed(trials), winner),
         "checkpoints": [
-            {"number": trial.number, "path": str(_last_checkpoint(trial, paths))}
+            {"number": trial.number, "path": _last_checkpoint(trial, paths)}
             for trial in (best if winner is None else [*best, winner.model])
         ],
     }
 
 
-def _last_checkpoint(trial: TrialRecord, paths: SearchPaths) -> Path:
+def _last_checkpoint(trial: TrialRecord, paths: SearchPaths) -> str:
     name = str(trial.epochs[-1].checkpoint)
-    return (paths.trial(trial.number).checkpoints / name).absolute()
+    return str((paths.trial(trial.number).checkpoints / name).absolute())

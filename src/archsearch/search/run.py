@@ -141,6 +141,7 @@ def _drive(
     sender = _sender(database, search, plan, listener)
     refusals = read_refusals(database, search.id)
     conduct = Conduct(make_director(plan, writer, trials, refusals, listener))
+    plan.paths.make_trials()
     with Heartbeat(writer, conduct.fail) as heartbeat:
         search = _started(plan, search, len(trials), writer, listener)
         conduct.director.restore(trials)

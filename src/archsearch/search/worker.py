@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import platform
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
@@ -23,6 +22,8 @@ from archsearch.search.assignment import (
     TroubleReport,
 )
 from archsearch.search.load import sample_load
+from archsearch.search.worker_log import log_to
+from archsearch.storage import storage_path
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,
     checkpoint_name,
@@ -43,14 +44,18 @@ def work(assignment: Assignment) -> Generator[Report, None, None]:
     Never raises: what goes wrong with the variant becomes its outcome, what goes wrong with the
     machine becomes trouble that the driver decides about.
     """
-    paths = TrialPaths(assignment.folder)
+    paths = TrialPaths(storage_path(assignment.folder))
     try:
-        paths.root.mkdir(parents=True, exist_ok=True)
-        with _log_to(paths.log):
+        # Not its parents: where a shared folder is not mounted, nothing must be made in its place.
+        paths.root.make_folder()
+        with log_to(paths.log) as log:
             # `record.attempts.workers_in_log` reads this line.
             what = (assignment.attempt, assignment.config.name, platform.node())
             logger.info("attempt %d at %s on %s", *what)
-            yield from _reports(assignment, paths)
+            with contextlib.closing(_reports(assignment, paths)) as reports:
+                for report in reports:
+                    log.flush()
+                    yield report
     except (OSError, UnfitError) as error:
         reason = str(error)
         if isinstance(error, OSError) and error.strerror:
@@ -58,7 +63,7 @@ def work(assignment: Assignment) -> Generator[Report, None, None]:
         yield TroubleReport(number=assignment.number, attempt=assignment.attempt, reason=reason)
 
 
-def _reports(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
+def _reports(assignment: Assignment, paths: TrialPaths) -> Generator[Report, None, None]:
     def end(outcome: Outcome, reason: str) -> EndReport:
         logger.info("%s: %s", outcome, reason)
         return EndReport(
@@ -95,8 +100,7 @@ def _epochs(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
     sample_load(device)  # what was before is not this trial's
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
-        with paths.started(assignment.attempt).open("a") as started:
-            started.write(f"{training.finished_epochs + 1}\n")
+        paths.note_start(assignment.attempt, training.finished_epochs + 1)
         result = next(epochs)
         if result.diverged:
             yield EndReport(
@@ -156,18 +160,3 @@ def _published(
 def _resident(data: PreparedData) -> ResidentData:
     """The data of the search; stays from one trial to the next on a warm worker."""
     return load_resident(data)
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Let this package's log records of the block go to a file."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
-    package = logging.getLogger("archsearch")
-    package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        handler.close()

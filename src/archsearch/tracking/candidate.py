@@ -76,7 +76,7 @@ def find_candidate(
     """
     if number is not None:
         _require_completed(search, read_trials(database, search.id), number)
-    found = trained_trial(database, search, runs.search(search.name), number)
+    found = trained_trial(database, search, runs.of(search), number)
     return Candidate(search, found.trial, found.config, found.checkpoint, _data(search, runs))
 
 

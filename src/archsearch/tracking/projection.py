@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
+from archsearch.storage import StorageError, storage_path
 from archsearch.tracking import wording
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
@@ -151,10 +153,12 @@ class Projection:
         self._client.set_terminated(run_id, status, message.created_ms)
         self._client.log_text(run_id, wording.leaderboard_table(board), "leaderboard.json")
         for checkpoint in payload.get("checkpoints") or []:
-            path = Path(checkpoint["path"])
-            # Delivered late, and from another machine perhaps: it may be gone by now.
-            if path.is_file():
-                trial = self._runs.trial(int(checkpoint["number"]))
+            trial = self._runs.trial(int(checkpoint["number"]))
+            with contextlib.ExitStack() as stack:
+                try:
+                    path = stack.enter_context(storage_path(checkpoint["path"]).local_copy())
+                except (OSError, StorageError):
+                    continue  # delivered late, from another machine perhaps: it may be gone
                 self._client.log_artifact(trial, str(path), "checkpoints")
 
         for report in payload.get("reports") or []:

@@ -7,17 +7,18 @@ header holds. So one flipped, missing or added byte anywhere is seen.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
-from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archsearch.errors import UnfitError
-from archsearch.files import atomic_writer
+from archsearch.storage import StoragePath
 from archsearch.training.result import EpochResult
 
 MAGIC = b"ARCHCKP1"
@@ -61,7 +62,7 @@ class CheckpointHeader(BaseModel):
 class Checkpoint:
     """A checkpoint whose every byte was verified when it was found."""
 
-    path: Path
+    path: StoragePath
     header: CheckpointHeader
 
     def payload(self) -> bytes:
@@ -69,6 +70,7 @@ class Checkpoint:
 
         Raises:
             CheckpointError: It has been damaged or removed since.
+            StorageError: The store that it lies in does not answer.
         """
         return read_payload(self.path)
 
@@ -97,14 +99,17 @@ def parse_checkpoint_name(name: str) -> tuple[int, int] | None:
     return (int(match["epoch"]), int(match["attempt"])) if match else None
 
 
-def write_checkpoint(path: Path, header: CheckpointHeader, payload: bytes) -> CheckpointHeader:
-    """Publish a checkpoint: whole, flushed and renamed, or not at all.
+def write_checkpoint(
+    path: StoragePath, header: CheckpointHeader, payload: bytes
+) -> CheckpointHeader:
+    """Publish a checkpoint: whole or not at all.
 
     Returns:
         The header as written, with the payload's size and SHA-256.
 
     Raises:
         OSError: The folder cannot be written; nothing is left behind.
+        StorageError: The store does not answer, or refuses.
         ValueError: The last entry of `history` is not of `epoch`.
     """
     if header.history and header.history[-1].epoch != header.epoch:
@@ -120,27 +125,27 @@ def write_checkpoint(path: Path, header: CheckpointHeader, payload: bytes) -> Ch
     )
     text = complete.model_dump_json().encode()
     start = MAGIC + len(text).to_bytes(_LENGTH_BYTES)
-    with atomic_writer(path) as handle:
-        handle.write(start + hashlib.sha256(start + text).digest() + text)
-        handle.write(payload)
+    path.write(start + hashlib.sha256(start + text).digest() + text, payload)
     return complete
 
 
-def read_header(path: Path) -> CheckpointHeader:
+def read_header(path: StoragePath) -> CheckpointHeader:
     """Read and verify the header; of the payload only that its size is right.
 
     Raises:
         CheckpointError: The file is missing or damaged.
+        StorageError: The store that it lies in does not answer.
     """
     with _open(path) as handle:
         return _header_from(path, handle)
 
 
-def read_payload(path: Path) -> bytes:
+def read_payload(path: StoragePath) -> bytes:
     """Read and verify the payload (and the header before it).
 
     Raises:
         CheckpointError: The file is missing or damaged.
+        StorageError: The store that it lies in does not answer.
     """
     with _open(path) as handle:
         header = _header_from(path, handle)
@@ -149,28 +154,36 @@ def read_payload(path: Path) -> bytes:
     return payload
 
 
-def verify_checkpoint(path: Path) -> CheckpointHeader:
-    """Verify every byte without holding the payload in memory.
+def verify_checkpoint(path: StoragePath) -> CheckpointHeader:
+    """Verify every byte; of a file on a disk without holding the payload in memory.
 
     Raises:
         CheckpointError: The file is missing or damaged.
+        StorageError: The store that it lies in does not answer.
     """
     with _open(path) as handle:
         header = _header_from(path, handle)
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
     _check_payload(path, header, digest)
     return header
 
 
-def newest_valid(folder: Path, issued_attempts: Collection[int], config_digest: str) -> Recovery:
+def newest_valid(
+    folder: StoragePath, issued_attempts: Collection[int], config_digest: str
+) -> Recovery:
     """The newest usable checkpoint: highest epoch first, then highest attempt.
 
     Used are only files of attempts that the record issued, whole to the last byte, whose header
     agrees with the file's name and the configuration. A file that is passed over is left where
     it is; a missing folder offers nothing.
+
+    Raises:
+        StorageError: The store does not answer: what it holds is not known, so nothing is
+            trained again that may be there.
     """
     skipped: list[str] = []
-    for (epoch, attempt), path in sorted(_checkpoints_in(folder).items(), reverse=True):
+    for (epoch, attempt), name in sorted(_checkpoints(folder.files()).items(), reverse=True):
+        path = folder / name
         if attempt not in issued_attempts:
             skipped.append(f"{path}: attempt {attempt} was never issued")
             continue
@@ -190,8 +203,8 @@ def newest_valid(folder: Path, issued_attempts: Collection[int], config_digest: 
     return Recovery(None, tuple(skipped))
 
 
-def prune(folder: Path, attempt: int, keep: int = 2) -> list[Path]:
-    """Delete what `attempt` and the attempts before it no longer need; returns what is gone.
+def prune(folder: StoragePath, attempt: int, keep: int = 2) -> list[str]:
+    """Delete what `attempt` and the attempts before it no longer need; names what is gone.
 
     Kept are the `keep` newest files by (attempt, epoch). Files of later attempts are never
     touched, so a worker that outlived its driver cannot delete its successor's; nor does a
@@ -203,35 +216,36 @@ def prune(folder: Path, attempt: int, keep: int = 2) -> list[Path]:
     """
     if keep < 1:
         raise ValueError(f"`keep >= 1` must hold, but got keep={keep}")
-    own = {key: path for key, path in _checkpoints_in(folder).items() if key[1] <= attempt}
+    names = list(folder.files())
+    own = {key: name for key, name in _checkpoints(names).items() if key[1] <= attempt}
     newest_first = sorted(own, key=lambda key: (key[1], key[0]), reverse=True)
     gone = [own[key] for key in newest_first[keep:]]
-    if folder.is_dir():
-        for path in folder.iterdir():
-            match = _TEMPORARY_NAME.fullmatch(path.name)
-            if match and int(match["attempt"]) <= attempt:
-                gone.append(path)
-    for path in gone:
-        path.unlink(missing_ok=True)
+    for name in names:
+        match = _TEMPORARY_NAME.fullmatch(name)
+        if match and int(match["attempt"]) <= attempt:
+            gone.append(name)
+    for name in gone:
+        (folder / name).remove()
     return gone
 
 
-def _checkpoints_in(folder: Path) -> dict[tuple[int, int], Path]:
-    """(epoch, attempt) to path of every file that is named like a checkpoint."""
-    if not folder.is_dir():
-        return {}
-    named = ((parse_checkpoint_name(path.name), path) for path in folder.iterdir())
-    return {key: path for key, path in named if key is not None and path.is_file()}
+def _checkpoints(names: Iterable[str]) -> dict[tuple[int, int], str]:
+    """(epoch, attempt) to name of every file that is named like a checkpoint."""
+    named = ((parse_checkpoint_name(name), name) for name in names)
+    return {key: name for key, name in named if key is not None}
 
 
-def _open(path: Path) -> BufferedReader:
+@contextlib.contextmanager
+def _open(path: StoragePath) -> Iterator[BinaryIO]:
     try:
-        return path.open("rb")
+        opened = path.open()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be opened: {error.strerror}") from error
+    with opened as handle:
+        yield handle
 
 
-def _header_from(path: Path, handle: BufferedReader) -> CheckpointHeader:
+def _header_from(path: StoragePath, handle: BinaryIO) -> CheckpointHeader:
     """Read and verify the header; leaves the handle at the payload's first byte."""
     fixed = handle.read(_FIXED_BYTES)
     if len(fixed) < _FIXED_BYTES or not fixed.startswith(MAGIC):
@@ -247,7 +261,9 @@ def _header_from(path: Path, handle: BufferedReader) -> CheckpointHeader:
         header = CheckpointHeader.model_validate_json(text)
     except ValidationError as error:
         raise CheckpointError(f"{path}: its header is of another version: {error}") from error
-    size = path.stat().st_size - _FIXED_BYTES - length
+    begin = handle.tell()
+    size = handle.seek(0, os.SEEK_END) - begin
+    handle.seek(begin)
     if size != header.payload_bytes:
         raise CheckpointError(
             f"{path}: damaged: a payload of {header.payload_bytes} bytes was written, "
@@ -256,6 +272,6 @@ def _header_from(path: Path, handle: BufferedReader) -> CheckpointHeader:
     return header
 
 
-def _check_payload(path: Path, header: CheckpointHeader, digest: str) -> None:
+def _check_payload(path: StoragePath, header: CheckpointHeader, digest: str) -> None:
     if digest != header.payload_sha256:
         raise CheckpointError(f"{path}: damaged: its payload does not match its checksum")

@@ -20,6 +20,7 @@ from archsearch.errors import UnfitError, UsageError
 from archsearch.files import write_atomic
 from archsearch.schema import Frozen
 from archsearch.spaces.trial import TrialConfig
+from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import (
     Checkpoint,
     CheckpointHeader,
@@ -141,7 +142,7 @@ def claim(folder: Path, note: TrainingNote) -> None:
 
 def found_in(folder: Path, note: TrainingNote) -> tuple[TrainedNetwork | None, tuple[str, ...]]:
     """The training as far as it has come, if at all; and why newer files cannot be used."""
-    recovery = newest_valid(folder, [_ATTEMPT], note.config.seeded_digest)
+    recovery = newest_valid(LocalPath(folder), [_ATTEMPT], note.config.seeded_digest)
     if recovery.checkpoint is None:
         return None, recovery.skipped
     return TrainedNetwork(note.config, note.data, recovery.checkpoint), recovery.skipped
@@ -156,10 +157,10 @@ def publish(
         epoch=epoch, attempt=_ATTEMPT, config_digest=config.seeded_digest, history=history
     )
     try:
-        write_checkpoint(folder / checkpoint_name(epoch, _ATTEMPT), header, state)
+        write_checkpoint(LocalPath(folder) / checkpoint_name(epoch, _ATTEMPT), header, state)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    prune(folder, _ATTEMPT)
+    prune(LocalPath(folder), _ATTEMPT)
 
 
 def _note_path(folder: Path) -> Path:

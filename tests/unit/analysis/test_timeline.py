@@ -12,6 +12,7 @@ from archsearch.analysis.evidence import Evidence
 from archsearch.analysis.figures_running import timeline_figure
 from archsearch.analysis.timeline import num_slots, spans_of
 from archsearch.record.attempts import AttemptRecord, workers_in_log
+from archsearch.storage import LocalPath
 
 
 def test_every_attempt_has_its_time_and_no_lane_has_two_at_once(evidence: Evidence) -> None:
@@ -86,10 +87,10 @@ def test_the_worker_is_read_from_the_log_of_now_and_of_before(tmp_path: object) 
     from pathlib import Path
 
     log = Path(str(tmp_path)) / "worker.log"
-    assert workers_in_log(log) == {}
+    assert workers_in_log(LocalPath(log)) == {}
     log.write_text(
         "2026-01-01 00:00:00,000 11 INFO attempt 1 at WRN-10-1\n"
         "2026-01-01 00:00:01,000 11 INFO epoch 1: accuracy 0.5000 in 0.10 s\n"
         "2026-01-01 00:00:02,000 12 INFO attempt 2 at WRN-10-1 on node-7\n"
     )
-    assert workers_in_log(log) == {1: "11", 2: "node-7/12"}
+    assert workers_in_log(LocalPath(log)) == {1: "11", 2: "node-7/12"}

@@ -168,7 +168,7 @@ def test_a_second_reading_is_forced_and_recorded_and_replaces_nothing(searched: 
 def test_a_winner_without_its_checkpoint_costs_a_warning_and_is_read_later(
     searched: Searched, tmp_path: Path
 ) -> None:
-    trials = RunsFolder(searched.request.runs_dir).search(searched.name).trials
+    trials = searched.request.runs_dir / searched.name / "trials"
     trials.rename(tmp_path / "elsewhere")
     result = searched.run()
     assert result.exit_code == 0

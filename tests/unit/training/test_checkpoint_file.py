@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import (
     MAGIC,
     CheckpointError,
@@ -47,26 +48,26 @@ def publish(
     path = folder / checkpoint_name(epoch, attempt)
     history = tuple(result(each) for each in range(1, epoch + 1))
     header = CheckpointHeader(epoch=epoch, attempt=attempt, config_digest=digest, history=history)
-    write_checkpoint(path, header, payload)
+    write_checkpoint(LocalPath(path), header, payload)
     return path
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     payload = bytes(range(256)) * 10
     path = publish(tmp_path, 3, 2, payload)
-    header = read_header(path)
+    header = read_header(LocalPath(path))
     assert (header.epoch, header.attempt, header.config_digest) == (3, 2, "config")
     assert header.history == tuple(result(epoch) for epoch in (1, 2, 3))  # floats to the last bit
-    assert read_payload(path) == payload
-    assert verify_checkpoint(path) == header
+    assert read_payload(LocalPath(path)) == payload
+    assert verify_checkpoint(LocalPath(path)) == header
     assert [each.name for each in tmp_path.iterdir()] == ["e0003-a2.ckpt"]
 
 
 def test_results_that_are_not_finite_survive(tmp_path: Path) -> None:
     diverged = result(1, val_loss=math.nan, train_loss=math.inf, diverged=True, reason="why")
     header = CheckpointHeader(epoch=1, attempt=0, config_digest="", history=(diverged,))
-    write_checkpoint(tmp_path / "e0001-a0.ckpt", header, b"")
-    (back,) = read_header(tmp_path / "e0001-a0.ckpt").history
+    write_checkpoint(LocalPath(tmp_path / "e0001-a0.ckpt"), header, b"")
+    (back,) = read_header(LocalPath(tmp_path / "e0001-a0.ckpt")).history
     assert math.isnan(back.val_loss)
     assert back.train_loss == math.inf
     assert (back.diverged, back.reason) == (True, "why")
@@ -75,7 +76,7 @@ def test_results_that_are_not_finite_survive(tmp_path: Path) -> None:
 def test_a_history_that_ends_elsewhere_is_refused(tmp_path: Path) -> None:
     header = CheckpointHeader(epoch=2, attempt=0, config_digest="", history=(result(1),))
     with pytest.raises(ValueError, match="`history` must end with `epoch`"):
-        write_checkpoint(tmp_path / "e0002-a0.ckpt", header, b"")
+        write_checkpoint(LocalPath(tmp_path / "e0002-a0.ckpt"), header, b"")
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint_and_nothing_else(
@@ -131,15 +132,15 @@ def test_arbitrary_bytes_are_never_a_checkpoint(
 
 def assert_damaged(path: Path) -> None:
     with pytest.raises(CheckpointError, match=path.name):
-        read_payload(path)
+        read_payload(LocalPath(path))
     with pytest.raises(CheckpointError, match=path.name):
-        verify_checkpoint(path)
+        verify_checkpoint(LocalPath(path))
 
 
 def assert_recovers(folder: Path, expected: Path, damaged: Path) -> None:
-    found = newest_valid(folder, {1}, "config")
+    found = newest_valid(LocalPath(folder), {1}, "config")
     assert found.checkpoint
-    assert found.checkpoint.path == expected
+    assert found.checkpoint.path == LocalPath(expected)
     assert found.checkpoint.payload() == b"weights"
     assert len(found.skipped) == 1
     assert str(damaged) in found.skipped[0]
@@ -147,8 +148,8 @@ def assert_recovers(folder: Path, expected: Path, damaged: Path) -> None:
 
 def test_a_missing_file_or_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be opened: No such file"):
-        read_header(tmp_path / "e0001-a1.ckpt")
-    found = newest_valid(tmp_path / "nowhere", {1}, "config")
+        read_header(LocalPath(tmp_path / "e0001-a1.ckpt"))
+    found = newest_valid(LocalPath(tmp_path / "nowhere"), {1}, "config")
     assert found.checkpoint is None
     assert found.skipped == ()
 
@@ -157,9 +158,9 @@ def test_the_newest_is_the_highest_epoch_then_the_highest_attempt(tmp_path: Path
     publish(tmp_path, 10, 1)
     publish(tmp_path, 9, 3)
     later = publish(tmp_path, 10, 2)
-    found = newest_valid(tmp_path, {1, 2, 3}, "config")
+    found = newest_valid(LocalPath(tmp_path), {1, 2, 3}, "config")
     assert found.checkpoint
-    assert found.checkpoint.path == later
+    assert found.checkpoint.path == LocalPath(later)
 
 
 def test_attempts_that_were_not_issued_and_other_configurations_are_passed_over(
@@ -168,7 +169,7 @@ def test_attempts_that_were_not_issued_and_other_configurations_are_passed_over(
     publish(tmp_path, 5, 9)
     publish(tmp_path, 4, 1, digest="another")
     (tmp_path / checkpoint_name(3, 1)).write_bytes(publish(tmp_path, 2, 1).read_bytes())
-    found = newest_valid(tmp_path, {1}, "config")
+    found = newest_valid(LocalPath(tmp_path), {1}, "config")
     assert found.checkpoint
     assert found.checkpoint.path.name == "e0002-a1.ckpt"
     assert [sentence.rpartition(": ")[2] for sentence in found.skipped] == [
@@ -181,8 +182,8 @@ def test_attempts_that_were_not_issued_and_other_configurations_are_passed_over(
 def test_pruning_keeps_the_two_newest(tmp_path: Path) -> None:
     for epoch in range(1, 6):
         publish(tmp_path, epoch, 1)
-    gone = prune(tmp_path, attempt=1)
-    assert sorted(path.name for path in gone) == [
+    gone = prune(LocalPath(tmp_path), attempt=1)
+    assert sorted(gone) == [
         "e0001-a1.ckpt",
         "e0002-a1.ckpt",
         "e0003-a1.ckpt",
@@ -194,7 +195,7 @@ def test_pruning_of_an_outlived_worker_never_touches_its_successors_files(tmp_pa
     publish(tmp_path, 2, 2)
     for epoch in (1, 2, 3, 4):
         publish(tmp_path, epoch, 1)
-    prune(tmp_path, attempt=1)
+    prune(LocalPath(tmp_path), attempt=1)
     assert names(tmp_path) == ["e0002-a2.ckpt", "e0003-a1.ckpt", "e0004-a1.ckpt"]
 
 
@@ -203,7 +204,7 @@ def test_pruning_of_the_successor_keeps_its_own_files_first(tmp_path: Path) -> N
     publish(tmp_path, 9, 1)
     publish(tmp_path, 3, 2)
     publish(tmp_path, 4, 2)
-    prune(tmp_path, attempt=2)
+    prune(LocalPath(tmp_path), attempt=2)
     assert names(tmp_path) == ["e0003-a2.ckpt", "e0004-a2.ckpt"]
 
 
@@ -211,14 +212,14 @@ def test_pruning_removes_what_killed_writers_left_and_nothing_else(tmp_path: Pat
     publish(tmp_path, 1, 1)
     for name in (".e0002-a1.ckpt.0a1b2c3d.tmp", ".e0002-a2.ckpt.0a1b2c3d.tmp", "notes.txt"):
         (tmp_path / name).touch()
-    prune(tmp_path, attempt=1)
+    prune(LocalPath(tmp_path), attempt=1)
     assert names(tmp_path) == [".e0002-a2.ckpt.0a1b2c3d.tmp", "e0001-a1.ckpt", "notes.txt"]
-    assert prune(tmp_path / "nowhere", attempt=1) == []
+    assert prune(LocalPath(tmp_path / "nowhere"), attempt=1) == []
 
 
 def test_pruning_refuses_to_keep_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="keep=0"):
-        prune(tmp_path, attempt=1, keep=0)
+        prune(LocalPath(tmp_path), attempt=1, keep=0)
 
 
 def names(folder: Path) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(
     tmp_path: Path, config: TrialConfig, few_digits: PreparedData
 ) -> None:
     whole = train_in(tmp_path, config, few_digits)
-    whole.checkpoint.path.write_bytes(b"half of")
+    whole.checkpoint.path.write(b"half of")
     reasons: list[str] = []
     again = train_in(
         tmp_path, config, few_digits, on_found=lambda _, skipped: reasons.extend(skipped)

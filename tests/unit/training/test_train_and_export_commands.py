@@ -208,7 +208,7 @@ def test_a_checkpoint_that_is_not_the_recorded_one_is_refused(
     search: Recorded, here: Path, told: Any
 ) -> None:
     folder = search.paths.trial(1).checkpoints
-    (folder / checkpoint_name(2, 1)).write_bytes(b"damaged")
+    (folder / checkpoint_name(2, 1)).write(b"damaged")
     code, _, complaints = told("pipeline.export", "first", "--format", "pt2")
     assert code == 3
     assert "after epoch 2 cannot be used" in complaints
