@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from archsearch.models.blocks import convolution
@@ -63,11 +64,11 @@ def _frozen_statistics(module: nn.Module) -> Iterator[None]:
 
     Without it the second pass of a checkpoint would count every batch twice.
     """
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]  # synchronised ones too
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0  # the statistics must be passed on: the backward pass saves them
-        norm.num_batches_tracked = None
+        norm.num_batches_tracked = torch.zeros_like(norm.num_batches_tracked)  # type: ignore[arg-type]
     try:
         yield
     finally:

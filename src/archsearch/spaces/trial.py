@@ -27,6 +27,24 @@ class TrialConfig(Frozen):
     seed: int = Field(ge=0, lt=2**63)
     """Seeds the weights, dropout, the order of images and their augmentation."""
 
+    batch_scale: int = Field(default=1, ge=1)
+    """The batch is this many times the recipe's, and so is the learning rate."""
+
+    @property
+    def effective_recipe(self) -> Recipe:
+        """The recipe as it is trained: by the linear scaling rule (Goyal et al. 2017, section 2.1).
+
+        Raises:
+            ValueError: The batch or the learning rate becomes too large.
+        """
+        if self.batch_scale == 1:
+            return self.recipe
+        scaled = {
+            "batch_size": self.recipe.batch_size * self.batch_scale,
+            "learning_rate": self.recipe.learning_rate * self.batch_scale,
+        }
+        return Recipe(**self.recipe.model_dump() | scaled)
+
     @property
     def name(self) -> str:
         """The architecture's published-style name, such as `WRN-28-10`."""

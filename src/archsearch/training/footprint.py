@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from archsearch.models import FamilySpec, build_model
 from archsearch.models.network import is_frozen
 from archsearch.schema import Frozen, InputSpec
-from archsearch.training.memory import half_of, needs_pairs
+from archsearch.training.memory import half_of, needs_pairs, share_of
 from archsearch.training.precision import Precision
 
 MIB = 2**20
@@ -43,6 +43,8 @@ class TrainingMemory(Frozen):
     """The moving average of parameters and statistics, of what is not frozen."""
     gradients: int
     """Of all parameters that are not frozen, float32."""
+    exchange: int
+    """The message in which several workers add their gradients; nothing for one."""
     images: int
     """One batch, float32."""
     activations: int
@@ -58,7 +60,11 @@ class TrainingMemory(Frozen):
 
 @functools.lru_cache(maxsize=256)
 def training_memory(
-    spec: FamilySpec, input_spec: InputSpec, batch_size: int, precision: Precision = "float32"
+    spec: FamilySpec,
+    input_spec: InputSpec,
+    batch_size: int,
+    precision: Precision = "float32",
+    num_workers: int = 1,
 ) -> TrainingMemory:
     """Predict the memory of training a network; nothing is allocated; cached.
 
@@ -71,6 +77,7 @@ def training_memory(
         input_spec: Of its images.
         batch_size: Images that go through the network at once (a micro-batch, if there is one).
         precision: Of its arithmetic; `bfloat16` means autocast, as in training.
+        num_workers: How many train it together; the prediction is of one of them.
 
     Raises:
         ArchitectureError: the images are too small for the network.
@@ -90,29 +97,34 @@ def training_memory(
     )
     trained = _num_bytes(p for p in network.parameters() if p.requires_grad)
     average = weights - frozen
+    exchange = trained if num_workers > 1 else 0
     activations, peak = _step(network, images, labels, precision)
     return TrainingMemory(
         weights=weights,
         momentum=trained,
         average=average,
         gradients=trained,
+        exchange=exchange,
         images=_num_bytes([images]),
         activations=activations,
-        peak=weights + trained + average + _num_bytes([images]) + peak,
+        peak=weights + trained + average + exchange + _num_bytes([images]) + peak,
     )
 
 
 @functools.lru_cache(maxsize=1024)
-def smallest_micro_batch_of(spec: FamilySpec, input_spec: InputSpec, batch_size: int) -> int:
-    """The parts that a batch is cut into when memory runs out, in the end; cached.
+def smallest_micro_batch_of(
+    spec: FamilySpec, input_spec: InputSpec, batch_size: int, num_workers: int = 1
+) -> int:
+    """The parts that a worker's share is cut into when memory runs out, in the end; cached.
 
     Raises:
         ArchitectureError: the images are too small for the network.
     """
     with torch.device("meta"):
         pairs = needs_pairs(build_model(spec, input_spec))
-    micro_batch = batch_size
-    while (half := half_of(micro_batch, batch_size, needs_pairs=pairs)) is not None:
+    micro_batch = share_of(batch_size, num_workers)
+    cut = functools.partial(half_of, needs_pairs=pairs, num_workers=num_workers)
+    while (half := cut(micro_batch, batch_size)) is not None:
         micro_batch = half
     return micro_batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -15,16 +16,19 @@ from archsearch.models import build_model
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
+from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms
 from archsearch.training.memory import OutOfMemoryDuringTrainingError, is_out_of_memory
 from archsearch.training.objective import is_right, loss_of
 from archsearch.training.precision import Precision, native_precision
 from archsearch.training.predict import predict
-from archsearch.training.randomness import LentRandomness
+from archsearch.training.randomness import LentRandomness, derived_seed
 from archsearch.training.result import EpochResult
 from archsearch.training.state import TrainingState, pack, unpack
 from archsearch.training.stepper import Stepper
 
 _NAN = float("nan")
+_SHARED = "order"
+"""The one generator that is the same in every process."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Training:
     process did before or does between two epochs; and as many epochs, however they are divided
     by checkpoints, give the same numbers bit for bit on a processor.
 
+    Several processes can train one network: each is given the same arguments but for `ranks`,
+    and all call the same methods in turn. They share every batch, and train what one process
+    would that has the whole of it, to rounding; but each augments its part from its own stream,
+    has its own dropout, and BatchNorm normalises by its part. Every process has the same results.
+
     The caller pins torch's threads. On a GPU, cuDNN is held to deterministic algorithms.
 
     Args:
@@ -57,10 +66,14 @@ class Training:
             through, and halves when memory runs out. A smaller one gives the same mean gradient,
             except that BatchNorm normalises each micro-batch by its own mean and variance
             ("ghost batch normalisation", Hoffer et al. 2017, section 4).
+        ranks: The processes that train it.
+        synchronise_norms: Let BatchNorm normalise by the batch of all processes; on GPUs only.
 
     Raises:
         ValueError: The data does not fit `config.input`; or `micro_batch` is below 1, or would
             feed single images to a network with BatchNorm, which cannot learn from them.
+        UnfitError: A batch has too few images for so many processes.
+        LostRankError: A process is gone.
         archsearch.models.ArchitectureError: The network cannot be built for its input.
         OutOfMemoryDuringTrainingError: The network itself does not fit.
     """
@@ -74,6 +87,8 @@ class Training:
         device: str | torch.device = "cpu",
         precision: Precision | None = None,
         micro_batch: int | None = None,
+        ranks: Ranks = ALONE,
+        synchronise_norms: bool = False,
     ) -> None:
         if config.input != prepared.input_spec:
             raise ValueError(
@@ -92,31 +107,68 @@ class Training:
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+        self._ranks = ranks
+        self._synchronise_norms = synchronise_norms and ranks.size > 1
         self._randomness = LentRandomness(config.seed, self.device)
-        try:
-            self._build(data, micro_batch)
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                message = f"out of memory while {config.name} was built"
-                raise OutOfMemoryDuringTrainingError(message) from error
-            raise
+        with self._all_or_none(f"out of memory while {config.name} was built"):
+            model = self._built_model()
+            self._batches = self._batches_of(data.train)
+            self._val = _moved(_part_of(data.val, ranks), self.device)
+        with self._all_or_none(f"out of memory while {config.name} was built"):
+            self._stepper = Stepper(
+                model,
+                config.effective_recipe,
+                total_steps=config.max_epochs * self._batches.steps_per_epoch,
+                precision=self.precision,
+                batch_size=self._batches.batch_size,
+                micro_batch=micro_batch,
+                ranks=ranks,
+            )
+        self._num_val = len(data.val)
+        self._start_own_streams()
 
-    def _build(self, data: ResidentData, micro_batch: int | None) -> None:
+    @contextlib.contextmanager
+    def _all_or_none(self, message: str) -> Iterator[None]:
+        """Run out of memory together: a process that cannot go on must not be waited for."""
+        failed: BaseException | None = None
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = error
+        except OutOfMemoryDuringTrainingError as error:
+            failed, message = error, str(error)
+        if self._ranks.any(failed is not None):
+            raise OutOfMemoryDuringTrainingError(message) from failed
+
+    def _built_model(self) -> nn.Module:
+        model: nn.Module
         with self._randomness.lent():
             model = build_model(self.config.architecture, self.config.input)
-        model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._val = _moved(data.val, self.device)
-        train = _moved(data.train, self.device)
-        recipe = self.config.recipe
-        self._batches = TrainingBatches(train, self._prepared, recipe, self.config.seed)
-        self._stepper = Stepper(
-            model,
-            recipe,
-            total_steps=self.config.max_epochs * self._batches.steps_per_epoch,
-            precision=self.precision,
-            batch_size=self._batches.batch_size,
-            micro_batch=micro_batch,
+        if self._synchronise_norms:
+            model = with_synchronised_norms(model)
+        return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _batches_of(self, train: Split) -> TrainingBatches:
+        recipe, seed = self.config.effective_recipe, self.config.seed
+        if self._ranks.size == 1:
+            return TrainingBatches(_moved(train, self.device), self._prepared, recipe, seed)
+        device = None if self.device.type == "cpu" else self.device
+        return TrainingBatches(
+            train, self._prepared, recipe, seed, device=device, ranks=self._ranks
         )
+
+    def _start_own_streams(self) -> None:
+        """Begin what is this process's own, after the network was made equal everywhere.
+
+        The first process goes on with what one alone would have.
+        """
+        if self._ranks.is_first:
+            return
+        where = f"process {self._ranks.rank} from epoch {self._finished_epochs}"
+        self._randomness.start(derived_seed(self.config.seed, f"dropout, {where}"))
+        self._batches.start_augmentation(self._finished_epochs)
 
     @property
     def finished_epochs(self) -> int:
@@ -141,6 +193,7 @@ class Training:
 
         Raises:
             OutOfMemoryDuringTrainingError: Not even the smallest micro-batches fit.
+            LostRankError: A process is gone.
         """
         while self._finished_epochs < self.config.max_epochs and self._reason is None:
             yield self._train_epoch()
@@ -150,6 +203,7 @@ class Training:
         self._is_between_epochs = False
         with self._randomness.lent():
             totals = self._take_steps()
+            self._stepper.unite_statistics()
         reason = totals.reason or self._stepper.what_is_not_finite()
         trained = time.perf_counter()
         val_loss, val_accuracy = (_NAN, _NAN) if reason else self._validate()
@@ -169,6 +223,7 @@ class Training:
             train_seconds=trained - started,
             val_seconds=time.perf_counter() - trained,
             micro_batch=self.micro_batch,
+            workers=self._ranks.size,
             diverged=reason is not None,
             reason=reason,
         )
@@ -198,23 +253,36 @@ class Training:
         return _Totals(float(loss_sum) / step, int(num_right), num_images, reason)
 
     def _validate(self) -> tuple[float, float]:
-        """Loss and accuracy of the averaged network on the validation split."""
-        logits = predict(
-            self.averaged_model,
-            self._val,
-            mean=self._prepared.mean,
-            std=self._prepared.std,
-            precision=self.precision,
-        )
-        loss = loss_of(logits, self._val.labels)
-        accuracy = is_right(logits, self._val.labels).double().mean()
-        return float(loss), float(accuracy)
+        """Loss and accuracy of the averaged network on the validation split.
+
+        Each process answers its part of the images; their sums are added, so every image counts
+        once.
+        """
+        sums = torch.zeros(2, dtype=torch.float64)
+        with self._all_or_none("out of memory while validating"):
+            if len(self._val):
+                logits = predict(
+                    self.averaged_model,
+                    self._val,
+                    mean=self._prepared.mean,
+                    std=self._prepared.std,
+                    precision=self.precision,
+                )
+                loss = loss_of(logits, self._val.labels)
+                accuracy = is_right(logits, self._val.labels).double().mean()
+                sums.copy_(torch.stack([loss.double(), accuracy]))
+                sums *= len(self._val) / self._num_val
+        self._ranks.sum_in_place(sums)
+        return float(sums[0]), float(sums[1])
 
     def state_bytes(self) -> bytes:
         """All that the next epoch depends on, as a checkpoint's payload.
 
+        Every process gets the same, with the random streams of all.
+
         Raises:
             RuntimeError: An epoch was begun and not finished.
+            LostRankError: A process is gone.
         """
         if not self._is_between_epochs:
             raise RuntimeError("a state can be taken between epochs only; this one broke off")
@@ -223,15 +291,27 @@ class Training:
                 finished_epochs=self._finished_epochs,
                 reason=self._reason,
                 stepper=self._stepper.state(),
-                generators=self._randomness.state | self._batches.random_state(),
+                generators=self._random_states(),
             )
         )
 
+    def _random_states(self) -> dict[str, torch.Tensor]:
+        """Every process's generators: those of the first under the names of one alone."""
+        own = self._randomness.state | self._batches.random_state()
+        streams = {
+            _stream(name, rank): state
+            for name in sorted(own.keys() - {_SHARED})
+            for rank, state in enumerate(self._ranks.all_of(own[name]))
+        }
+        return {_SHARED: own[_SHARED], **streams}
+
     def load_state_bytes(self, payload: bytes) -> None:
-        """Continue where `state_bytes` was taken, on any device.
+        """Continue where `state_bytes` was taken, on any device, by any number of processes.
 
         From a GPU to a processor or back, the global generators of the kind of device that was
-        not there start anew; everything else continues.
+        not there start anew; everything else continues. As many processes as before continue
+        exactly. Of fewer, each continues its own streams of augmentation and dropout, and those
+        of the others end; of more, the new ones begin theirs, from seed, rank and epoch.
 
         Raises:
             CheckpointError: It is no such state, or that of another configuration; this object
@@ -240,13 +320,35 @@ class Training:
         state = unpack(payload)
         try:
             self._stepper.load_state(state.stepper)
-            self._randomness.load(state.generators)
-            self._batches.set_random_state(state.generators)
+            self._finished_epochs = state.finished_epochs
+            self._load_streams(state.generators)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the state is not of {self.config.name}: {error}") from error
-        self._finished_epochs = state.finished_epochs
         self._reason = state.reason
         self._is_between_epochs = True
+
+    def _load_streams(self, generators: dict[str, torch.Tensor]) -> None:
+        names = self._randomness.state | self._batches.random_state()
+        own = {
+            name: generators[told]
+            for name in names
+            if (told := _stream(name, self._ranks.rank)) in generators
+        }
+        if "augmentation" not in own:  # fewer processes wrote it
+            self._start_own_streams()
+            own = self._batches.random_state()
+        self._randomness.load(own)
+        self._batches.set_random_state(own | {_SHARED: generators[_SHARED]})
+
+
+def _stream(name: str, rank: int) -> str:
+    """What a checkpoint calls the generator `name` of a process."""
+    return f"{name} of process {rank}" if rank else name
+
+
+def _part_of(split: Split, ranks: Ranks) -> Split:
+    part = ranks.part_of(len(split))
+    return Split(split.images[part], split.labels[part])
 
 
 def _moved(split: Split, device: torch.device) -> Split:

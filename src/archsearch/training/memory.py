@@ -34,22 +34,37 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def half_of(micro_batch: int, batch_size: int, *, needs_pairs: bool) -> int | None:
-    """The next smaller micro-batch that a batch can be cut into, or None.
+def share_of(batch_size: int, num_workers: int) -> int:
+    """Images of a batch that a worker gets, the first one if they cannot all get as many."""
+    return -(-batch_size // num_workers)
+
+
+def half_of(
+    micro_batch: int, batch_size: int, *, needs_pairs: bool, num_workers: int = 1
+) -> int | None:
+    """The next smaller micro-batch that a worker's share can be cut into, or None.
 
     Args:
         micro_batch: Most images that went through the network at once.
         batch_size: Images of one optimizer step.
         needs_pairs: Whether the network cannot learn from single images, see `needs_pairs`.
+        num_workers: How many share a batch.
     """
     half = -(-micro_batch // 2)
-    return half if half < micro_batch and can_be_cut(half, batch_size, needs_pairs) else None
+    fits = half < micro_batch and can_be_cut(half, batch_size, needs_pairs, num_workers)
+    return half if fits else None
 
 
-def can_be_cut(micro_batch: int, batch_size: int, needs_pairs: bool) -> bool:
-    """Would every part of a batch have enough images?"""
-    num_parts = -(-batch_size // micro_batch)
-    return num_parts == 1 or not needs_pairs or batch_size // num_parts >= 2
+def can_be_cut(micro_batch: int, batch_size: int, needs_pairs: bool, num_workers: int = 1) -> bool:
+    """Would every part of every worker's share of a batch have enough images?
+
+    All workers cut their shares into as many parts.
+    """
+    num_parts = -(-share_of(batch_size, num_workers) // micro_batch)
+    total_parts = num_parts * num_workers
+    if total_parts == 1:
+        return True
+    return batch_size // num_workers // num_parts >= (2 if needs_pairs else 1)
 
 
 def needs_pairs(network: nn.Module) -> bool:

@@ -35,6 +35,11 @@ class LentRandomness:
             torch.cuda.init()
             index = torch.cuda.current_device() if device.index is None else device.index
             self._generators["cuda"] = torch.cuda.default_generators[index]
+        self.state: dict[str, torch.Tensor] = {}
+        self.start(seed)
+
+    def start(self, seed: int) -> None:
+        """Begin anew from a seed."""
         self.state = {
             kind: torch.Generator(generator.device).manual_seed(seed).get_state()
             for kind, generator in self._generators.items()

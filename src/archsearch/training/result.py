@@ -48,7 +48,10 @@ class EpochResult(BaseModel):
     val_seconds: float = Field(ge=0)
 
     micro_batch: int = Field(ge=1)
-    """Images that went through the network at once at the epoch's end."""
+    """Images that went through the network at once at the epoch's end, of each worker."""
+
+    workers: int = Field(default=1, ge=1)
+    """Processes that trained it, each on its own part of every batch."""
 
     diverged: bool = False
     """A loss, a metric or a weight was not finite; the trial ends here."""
