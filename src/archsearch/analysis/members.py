@@ -3,15 +3,19 @@
 Only the random arm: its trials were drawn uniformly within their family and never stopped, so
 they are a fair sample of the family as the space describes it. What the sampler proposed is not:
 it goes where values are high, and early stopping hides where the rest would have ended.
+
+Where a search went on in a wider space, a family's draws of before are a fair sample of what the
+family was, not of what it is; they count where nothing that is drawn in that family has changed.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 from archsearch.errors import UsageError
 from archsearch.record.trial import Outcome, TrialRecord
@@ -21,6 +25,11 @@ BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 LOST: frozenset[Outcome] = frozenset({"diverged", "out_of_memory", "infeasible"})
 """Outcomes that are the variant's own: who draws it gets nothing, so it is below any accuracy."""
+
+
+NARROWER = "narrower space"
+
+_ALWAYS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,9 @@ class Population:
         family: Its name.
         members: Those that count, by number.
         left_out: Why others do not count, and how many: `unfinished`, `failed` (a fault of the
-            machine or of user code says nothing about the variant) or `no cost` (lost before an
-            epoch was timed, where cost is training time).
+            machine or of user code says nothing about the variant), `no cost` (lost before an
+            epoch was timed, where cost is training time) or `narrower space` (drawn before the
+            family had all the members that it has now).
     """
 
     family: str
@@ -81,8 +91,30 @@ def checked_budget(text: str) -> Budget:
     raise UsageError(f"--budget {text!r}: costs that can be matched are {', '.join(BUDGETS)}")
 
 
-def populations(trials: Sequence[TrialRecord], budget: Budget) -> dict[str, Population]:
+def drawn_since(identity: Mapping[str, Any], families: Iterable[str]) -> dict[str, int]:
+    """The first trial of each family that was drawn as the space of today draws.
+
+    Args:
+        identity: Of the search; its `earlier_spaces` tell what was searched before.
+        families: Of the search.
+    """
+    since = dict.fromkeys(families, 0)
+    for earlier in identity.get("earlier_spaces", ()):
+        # Earlier releases did not write down what changed: anything may have.
+        for family in earlier.get("redrawn", tuple(since)):
+            since[family] = int(earlier["num_trials"])
+    return since
+
+
+def populations(
+    trials: Sequence[TrialRecord], budget: Budget, since: Mapping[str, int] = _ALWAYS
+) -> dict[str, Population]:
     """The random arm by family, for every family that has any trial; by family name.
+
+    Args:
+        trials: All trials of the search.
+        budget: What they cost.
+        since: See `drawn_since`; families that it does not name always were what they are.
 
     Raises:
         UsageError: `budget` is none of `BUDGETS`.
@@ -90,16 +122,22 @@ def populations(trials: Sequence[TrialRecord], budget: Budget) -> dict[str, Popu
     checked_budget(budget)
     families = sorted({trial.family for trial in trials if trial.arm != "confirm"})
     return {
-        family: _population(family, [t for t in trials if t.family == family], budget)
+        family: _population(
+            family, [t for t in trials if t.family == family], budget, since.get(family, 0)
+        )
         for family in families
     }
 
 
-def _population(family: str, trials: Iterable[TrialRecord], budget: Budget) -> Population:
+def _population(
+    family: str, trials: Iterable[TrialRecord], budget: Budget, since: int
+) -> Population:
     members, left_out = [], Counter[str]()
     for trial in sorted((t for t in trials if t.arm == "random"), key=lambda t: t.number):
         accuracy, cost = _final_accuracy(trial), cost_of(trial, budget)
-        if accuracy is None:
+        if trial.number < since:
+            left_out[NARROWER] += 1
+        elif accuracy is None:
             left_out["failed" if trial.outcome == "failed" else "unfinished"] += 1
         elif cost is None:
             left_out["no cost"] += 1

@@ -21,7 +21,7 @@ from archsearch.analysis.figures_running import device_time_figure, timeline_fig
 from archsearch.analysis.figures_verdict import finalists_figure, verdict_figure
 from archsearch.analysis.finalists import Confirmed, confirmed, winner
 from archsearch.analysis.importance import Importances, importances
-from archsearch.analysis.members import BUDGETS, Budget
+from archsearch.analysis.members import BUDGETS, Budget, drawn_since
 from archsearch.analysis.pareto import COSTS
 from archsearch.analysis.tables import epochs_table, trials_table
 from archsearch.analysis.timeline import Span, spans_of
@@ -79,7 +79,12 @@ class OpenedSearch:
             ValueError: `budget` is none of these.
         """
         if budget not in self._verdicts:
-            self._verdicts[budget] = verdict(self.evidence.trials, budget=budget)
+            evidence = self.evidence
+            self._verdicts[budget] = verdict(
+                evidence.trials,
+                budget=budget,
+                since=drawn_since(evidence.search.identity, evidence.families),
+            )
         return self._verdicts[budget]
 
     @cached_property

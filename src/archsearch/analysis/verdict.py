@@ -8,7 +8,8 @@ image or in seconds of full training, nearer pairs weighing more (`edf.nearness`
 both families have members weigh by how many pairs they give. One half means that neither is
 better; it says nothing of the best member that a search can find in either.
 
-**Who counts.** The random arm alone, see `members`. A member that diverged, ran out of memory or
+**Who counts.** The random arm alone, as far as it was drawn from the space of today, see
+`members`. A member that diverged, ran out of memory or
 could not be built counts, as worse than any other; unfinished and failed trials do not, and are
 told. What the sampler found is shown as the best of its family and marked.
 
@@ -20,7 +21,7 @@ two-sided level: Gutmann & Maymin 1987, "Is the selected population the best?", 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -125,6 +126,7 @@ def verdict(
     trials: Sequence[TrialRecord],
     *,
     budget: Budget = "macs",
+    since: Mapping[str, int] | None = None,
     seed: int = 0,
     level: float = DEFAULT_LEVEL,
 ) -> Verdict:
@@ -133,6 +135,8 @@ def verdict(
     Args:
         trials: All trials of the search.
         budget: What is matched.
+        since: Family to the first trial that was drawn from the space of today, for a search
+            whose space has become wider; see `members.drawn_since`.
         seed: Of the bootstrap.
         level: Of the intervals, and so of the decision.
 
@@ -142,7 +146,7 @@ def verdict(
     """
     if not 0 < level < 1:
         raise ValueError(f"`0 < level < 1` must hold, but got level={level}")
-    arms = populations(trials, budget)
+    arms = populations(trials, budget, since or {})
     generator = np.random.default_rng(seed)
     compared = {f: p.members for f, p in arms.items() if len(p.members) >= MIN_MEMBERS}
     outcome = contest(compared, generator, level=level)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from archsearch.analysis.edf import CALIPER
 from archsearch.analysis.intervals import Interval
-from archsearch.analysis.members import Budget, Population
+from archsearch.analysis.members import NARROWER, Budget, Population
 from archsearch.analysis.plan_more import More
 from archsearch.analysis.superiority import MIN_MEMBERS, Contest
 
@@ -38,6 +38,10 @@ def verdict_sentence(
             parts[0] += f"; {leader} leads{_sure(outcome, leader)}: {_shares(outcome, leader)}"
     counted = ", ".join(f"{len(arm.members)} {family}" for family, arm in arms.items())
     parts.append(f"random trials: {counted}")
+    narrower = {f: arm.left_out[NARROWER] for f, arm in arms.items() if NARROWER in arm.left_out}
+    if narrower:
+        told = ", ".join(f"{count} {family}" for family, count in narrower.items())
+        parts.append(f"without those drawn before the space became wider: {told}")
     parts += _not_compared(arms, outcome)
     if more is not None:
         parts.append(_what_would(more))

@@ -24,7 +24,7 @@ class Widening:
     Attributes:
         added: What the space has now that it had not, for a person.
         identity: Of the search from now on; `earlier_spaces` tells which were searched before,
-            and up to which trial.
+            up to which trial, and of which families the uniform draws are others since.
         space: The wider one as the record keeps it, under the name that it had.
     """
 
@@ -97,7 +97,11 @@ def widening_of(plan: Plan, search: SearchRow, num_trials: int) -> Widening | No
         check_identity(search.name, search.identity, plan.identity, space_changes=lost)
     check_identity(search.name, search.identity | {"space": digest}, plan.identity)
     assert changes is not None
-    earlier = {"space": search.identity.get("space"), "num_trials": num_trials}
+    earlier = {
+        "space": search.identity.get("space"),
+        "num_trials": num_trials,
+        "redrawn": list(changes.redrawn),
+    }
     spaces = [*search.identity.get("earlier_spaces", ()), earlier]
     return Widening(
         added=changes.added,

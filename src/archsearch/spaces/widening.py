@@ -23,15 +23,19 @@ from archsearch.spaces.space import SearchSpace
 
 @dataclass(frozen=True)
 class Difference:
-    """What a space has, compared with an earlier version of it; both empty for equal meanings.
+    """What a space has, compared with an earlier version of it; all empty for equal meanings.
 
     Attributes:
         added: What is wider, for a person.
         lost: What is narrower or simply another; a wider space has none of it.
+        redrawn: Families of both whose uniform draws are others now, for their own parameters or
+            those of training are. Caps do not count here: they decide at which costs a family is
+            drawn, and families are compared at equal cost.
     """
 
     added: tuple[str, ...]
     lost: tuple[str, ...]
+    redrawn: tuple[str, ...]
 
     @property
     def is_wider(self) -> bool:
@@ -57,11 +61,20 @@ def difference(old: SearchSpace, new: SearchSpace) -> Difference:
     return Difference(
         tuple(text for is_wider, text in told if is_wider),
         tuple(text for is_wider, text in told if not is_wider),
+        tuple(_redrawn(old, new)),
     )
 
 
 _Told = tuple[bool, str]
 """Whether it makes the space wider, and what it is."""
+
+
+def _redrawn(old: SearchSpace, new: SearchSpace) -> Iterator[str]:
+    other_training = any(_branch(old.training, new.training, Recipe, "training"))
+    for family in sorted(old.families.keys() & new.families.keys()):
+        branches = old.families[family], new.families[family]
+        if other_training or any(_branch(*branches, FAMILIES[family], family)):
+            yield family
 
 
 def _families(old: SearchSpace, new: SearchSpace) -> Iterator[_Told]:

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from archsearch.analysis.edf import CALIPER, edf_of, matched_weights, nearness
-from archsearch.analysis.members import BUDGETS, LOST, Budget, Member, populations
+from archsearch.analysis.members import (
+    BUDGETS,
+    LOST,
+    NARROWER,
+    Budget,
+    Member,
+    drawn_since,
+    populations,
+)
 from archsearch.analysis.superiority import MIN_MEMBERS, contest, members_needed
 from archsearch.analysis.verdict import verdict
 from archsearch.errors import UsageError
@@ -314,3 +322,31 @@ def test_a_population_counts_each_random_trial_once() -> None:
     assert [len(p.members) for p in found.values()] == [8, 9]
     assert found["wrn"].num_lost == 1
     assert found["wrn"].members[0].cost == 250_000
+
+
+def test_draws_of_before_the_space_became_wider_are_left_out_and_told() -> None:
+    trials = family_of("wrn", WORSE) + family_of("resnext", BETTER, start=50)
+    trials += family_of("wrn", BETTER, start=100) + family_of("densenet", WORSE, start=150)
+    identity = {
+        "earlier_spaces": [
+            {"space": "a", "num_trials": 70, "redrawn": ["wrn"]},
+            {"space": "b", "num_trials": 150, "redrawn": []},  # another family, nothing else
+        ]
+    }
+    since = drawn_since(identity, ("densenet", "resnext", "wrn"))
+    assert since == {"densenet": 0, "resnext": 0, "wrn": 70}
+    found = verdict(trials, since=since)
+    assert {f: share.num_members for f, share in found.families.items()} == {
+        "densenet": 8,
+        "resnext": 8,
+        "wrn": 8,
+    }
+    assert found.families["wrn"].left_out == {NARROWER: len(WORSE)}
+    assert "without those drawn before the space became wider: 8 wrn" in found.sentence
+    assert "wider" not in verdict(trials).sentence
+
+
+def test_a_record_that_does_not_tell_what_became_wider_counts_no_draw_of_before() -> None:
+    identity = {"earlier_spaces": [{"space": "a", "num_trials": 7}]}
+    assert drawn_since(identity, ("a", "b")) == {"a": 7, "b": 7}
+    assert drawn_since({}, ("a", "b")) == {"a": 0, "b": 0}

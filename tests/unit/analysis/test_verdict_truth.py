@@ -9,8 +9,10 @@ import pytest
 from scipy.stats import binom
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
-from archsearch.analysis.members import Member
+from archsearch.analysis.members import Member, populations
 from archsearch.analysis.superiority import MIN_MEMBERS, contest
+from archsearch.record.trial import TrialRecord
+from tests.analysis_support import made_trial
 
 SPREAD = 0.03
 
@@ -90,3 +92,34 @@ def test_a_large_difference_is_seen_with_members_that_noether_asks_for() -> None
         pair = contest(families, generator, num_resamples=500).pairs[0]
         seen += pair.share is not None and pair.share.low > 0.5
     assert seen >= 80
+
+
+def test_after_a_widening_the_truth_of_the_wider_space_is_covered() -> None:
+    """And it would not be by all draws together: those of before were worse or better."""
+    truth, sizes, repeats = 0.5, (15, 10), 200
+    generator = np.random.default_rng(1)
+
+    def trials(family: str, count: int, level: float, start: int) -> list[TrialRecord]:
+        drawn = members(generator, family, count, level)
+        return [
+            made_trial(start + m.number, family, 0.5 + m.accuracy, macs=round(1e6 * m.cost))
+            for m in drawn
+        ]
+
+    held, held_by_all = 0, 0
+    for _ in range(repeats):
+        drawn = [
+            *trials("a", sizes[0], -2 * SPREAD, 0),  # before: only its narrow members
+            *trials("a", sizes[1], 0.0, 100),
+            *trials("b", sum(sizes), 0.0, 200),
+        ]
+        for since in ({"a": 100}, {}):
+            arms = {f: p.members for f, p in populations(drawn, "macs", since).items()}
+            (pair,) = contest(arms, generator, num_resamples=500).pairs
+            assert pair.share is not None
+            if since:
+                held += pair.share.holds(truth)
+            else:
+                held_by_all += pair.share.holds(truth)
+    assert held >= binom.ppf(0.001, repeats, DEFAULT_LEVEL)
+    assert held_by_all < binom.ppf(0.001, repeats, DEFAULT_LEVEL)

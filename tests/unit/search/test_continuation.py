@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archsearch.analysis.opened import open_search
 from archsearch.errors import UsageError
 from archsearch.record.database import Database
 from archsearch.record.reader import get_search
@@ -142,8 +143,14 @@ def test_a_family_and_a_range_are_added_to_a_search_and_old_trials_stay(
     assert any(t.params.get("wrn/widen_factor") == 3 for t in later)
     last = row(named)
     assert last.identity["earlier_spaces"] == [
-        {"space": first.identity["space"], "num_trials": 12}
+        {"space": first.identity["space"], "num_trials": 12, "redrawn": ["wrn"]}
     ]
+    opened = open_search("mine", named.runs_dir)
+    counted = {f: share.left_out for f, share in opened.verdict().families.items()}
+    drawn_before = sum(t.arm == "random" and t.family == "wrn" for t in now.trials[:12])
+    assert drawn_before > 0
+    assert counted["wrn"].get("narrower space", 0) == drawn_before
+    assert "narrower space" not in counted["resnext"]  # its draws are what they were
     assert last.identity["space"] == load_space(named.space).digest
     assert last.space["families"].keys() == {"wrn", "resnext", "densenet"}
     assert load_space(str(now.paths.space)).digest == last.identity["space"]

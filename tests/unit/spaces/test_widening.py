@@ -177,3 +177,22 @@ def test_covering_is_containing_every_value(wide: AnyParameter, narrow: AnyParam
     if isinstance(narrow, IntRange) and narrow.low == narrow.high:
         return  # read from a file, it would be a constant
     assert covers(wide, narrow) == (contained and comparable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "redrawn"),
+    [
+        ({"families__densenet": {"depth": 22, "growth_rate": 4}}, ()),
+        ({"constraints__max_params": 2_000_000}, ()),
+        ({"baselines": ["WRN-16-2", "WRN-16-1"]}, ()),
+        ({"families__wrn__block": "B(3,3)"}, ()),  # its default, written out
+        ({"families__wrn__widen_factor": {"choice": [1, 2, 4]}}, ("wrn",)),
+        ({"training__learning_rate": {"float": [0.001, 0.5], "log": True}}, ("resnet", "wrn")),
+    ],
+    ids=lambda value: "" if isinstance(value, tuple) else " ".join(value),
+)
+def test_families_of_which_other_members_are_drawn_are_told(
+    changes: dict[str, Any], redrawn: tuple[str, ...]
+) -> None:
+    other = {"families__resnet": {"depth": 8}}
+    assert difference(space(**other), space(**other, **changes)).redrawn == redrawn
