@@ -3,20 +3,20 @@ PYTHON ?= python3
 SPACE ?= wrn_vs_resnext
 DATA ?= digits
 ARGS ?=
-# Two finalists and seeds are enough for a first look; of an option that is given twice the last
-# one counts, so ARGS="--confirm 3x3" asks for more.
-CONFIRM := $(if $(filter digits,$(DATA)),--confirm 2x2)
+# A first look that two cores finish in about three minutes; of an option that is given twice the
+# last one counts, so ARGS="--trials 40 --confirm 3x3" asks for more.
+FIRST_LOOK := $(if $(filter digits,$(DATA)),--trials 14 --confirm 2x2)
 
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 # A file's tests share searches and stores, so a file stays in one process; the long ones come first.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-all chaos lint ui tour clean
+.PHONY: search test test-all chaos cluster-test lint ui tour secrets clean
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
-	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(CONFIRM) $(ARGS)
+	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(FIRST_LOOK) $(ARGS)
 
 test: .venv/.installed-dev
 	$(RUN) pytest -m "not slow" $(SPREAD) $(ARGS)
@@ -26,6 +26,10 @@ test-all: .venv/.installed-dev
 
 chaos: .venv/.installed-dev
 	$(RUN) pytest tests/chaos --write-table $(ARGS)
+
+# Every service of docker/compose.yaml, on hosts of its own, with a search and faults; needs root.
+cluster-test: .venv/.installed-dev
+	$(RUN) pytest -m cluster $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
@@ -39,6 +43,10 @@ ui: .venv/.installed
 # Renews the output and the pictures of docs/tour.md; needs Chromium.
 tour: .venv/.installed-dev
 	$(BIN)/python docs/make_tour.py $(ARGS)
+
+# What docker/compose.yaml needs; any Python does, and what is there stays as it is.
+secrets:
+	@$(PYTHON) docker/make_secrets.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
