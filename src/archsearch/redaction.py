@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 _MASK = "***"
+_PASSWORD = re.compile(r"://[^/\s:@'\"]*:[^/\s'\"]+@")
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"]+@")
-_SECRET_WORD = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|credential)"
+_SECRET_WORD = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|credential)"  # noqa: S105
 _QUERY = re.compile(rf"(?i)([?&;][^=&\s]*{_SECRET_WORD}[^=&\s]*=)[^&\s'\"]+")
 _SECRET_NAME = re.compile(rf"(?i){_SECRET_WORD}")
 _SHORTEST_SECRET = 6
@@ -23,6 +24,11 @@ def redact(text: str) -> str:
     says so, such as `MLFLOW_TRACKING_PASSWORD`.
     """
     return redactor()(text)
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a URL in a text has a password, or something else that its name says is secret."""
+    return bool(_PASSWORD.search(text) or _QUERY.search(text))
 
 
 def redactor() -> Callable[[str], str]:

@@ -57,10 +57,10 @@ def configure(timeout_seconds: int) -> None:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # Two lines a run on standard output, with the URI's secrets in them.
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # Nothing that is loaded here was pickled, and nothing pickled is loaded.
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }.items():
         os.environ.setdefault(name, value)
+    # Nothing that is loaded here was pickled, and nothing pickled is loaded, whatever is set.
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 
 
 def open_client(

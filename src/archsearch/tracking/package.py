@@ -15,6 +15,7 @@ from torch import nn
 
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
+from archsearch.tracking.foreign_model import refuse_code
 from archsearch.training.export import TOLERANCE
 from archsearch.training.standalone import StandaloneModel
 
@@ -87,12 +88,13 @@ class Package:
         folder: The model's files.
 
     Raises:
-        UnfitError: It cannot be loaded, or only by unpickling.
+        UnfitError: It cannot be loaded, or only by running code of whoever wrote it.
     """
 
     def __init__(self, folder: Path) -> None:
         from mlflow.exceptions import MlflowException
 
+        refuse_code(folder, "the registered model")
         self._folder = folder
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""MLflow's own server and pages over a store of this machine, on loopback."""
+"""MLflow's own server and pages over a store of this machine; on loopback unless asked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import sys
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO
 
 from archsearch.errors import UnfitError
 from archsearch.redaction import redact
+from archsearch.tracking.exposure import LOOPBACK, Exposure
 from archsearch.tracking.store import TrackingStore
 
-HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 _END_SECONDS = 10.0
+_UNPROTECTED = "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"
 
 
 class TrackingServer:
@@ -28,12 +30,16 @@ class TrackingServer:
 
     Args:
         store: A store of ours, not another server.
-        port: Where it listens, on 127.0.0.1.
+        port: Where it listens.
+        exposure: On which address.
+        folder: Where it keeps its users, if it has any.
     """
 
-    def __init__(self, store: TrackingStore, port: int) -> None:
+    def __init__(self, store: TrackingStore, port: int, exposure: Exposure, folder: Path) -> None:
         self._store = store
         self._port = port
+        self._exposure = exposure
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._signal: int | None = None
@@ -42,7 +48,8 @@ class TrackingServer:
     @property
     def url(self) -> str:
         """Where to point a browser."""
-        return f"http://{HOST}:{self._port}"
+        names = self._exposure.names
+        return f"http://{names[0] if names else LOOPBACK}:{self._port}"
 
     def __enter__(self) -> TrackingServer:
         """Start the server.
@@ -50,14 +57,14 @@ class TrackingServer:
         Raises:
             UnfitError: The port is in use, or the store cannot be made.
         """
-        _check_port(self._port)
+        _check_port(self._exposure.host, self._port)
         self._store.prepare()
         self._log = tempfile.TemporaryFile()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._handlers[number] = signal.signal(number, self._on_signal)
         # A group of its own: Ctrl-C reaches us alone, and we end the server with its workers.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", f"--host={HOST}", f"--port={self._port}"],
+            [sys.executable, "-m", "mlflow", "server", *self._options()],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -66,10 +73,16 @@ class TrackingServer:
         )
         return self
 
+    def _options(self) -> list[str]:
+        where = [f"--host={self._exposure.host}", f"--port={self._port}"]
+        return [*where, *self._exposure.options]
+
     def _environment(self) -> dict[str, str]:
         """Options that may hold a secret go where other users of the machine cannot see them."""
         artifacts = self._store.artifacts
-        return os.environ | {
+        # Would switch off what refuses the requests of foreign web pages.
+        ours = {k: v for k, v in os.environ.items() if k != _UNPROTECTED}
+        return ours | {
             "MLFLOW_BACKEND_STORE_URI": self._store.uri,
             "MLFLOW_REGISTRY_STORE_URI": self._store.uri,
             **({"MLFLOW_ARTIFACTS_DESTINATION": artifacts.as_uri()} if artifacts else {}),
@@ -77,6 +90,8 @@ class TrackingServer:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_WORKERS": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            **self._exposure.environment(self._folder, self._port),
         }
 
     def wait_until_ready(self, timeout: float = READY_SECONDS) -> None:
@@ -86,12 +101,13 @@ class TrackingServer:
             UnfitError: It ended, or did not answer in time.
         """
         deadline = time.monotonic() + timeout
+        health = f"http://{self._exposure.reached_at}:{self._port}/health"
         while self._signal is None:
             if self._running().poll() is not None:
                 raise UnfitError(f"MLflow's server ended: {self._last_words()}")
             with (
                 contextlib.suppress(OSError),
-                urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer,
+                urllib.request.urlopen(health, timeout=2) as answer,
             ):
                 if answer.status == 200:
                     return
@@ -149,13 +165,13 @@ class TrackingServer:
         return redact(said[-1])[:300] if said else "it said nothing"
 
 
-def _check_port(port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise UnfitError(
-                f"port {port} of {HOST} cannot be used ({error.strerror}): end what listens "
+                f"port {port} of {host} cannot be used ({error.strerror}): end what listens "
                 "there, or choose another one by --port"
             ) from error
