@@ -48,6 +48,16 @@ Database = Annotated[
         help="PostgreSQL URL of the record; by default a file in the search's folder.",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URI",
+        envvar="ARCHSEARCH_STORAGE",
+        help="Where trials keep their checkpoints: a folder that all nodes share, or s3://BUCKET/"
+        "PREFIX, gs://BUCKET/PREFIX (credentials from the environment; another S3 server by "
+        "?endpoint_override=HOST:PORT&scheme=http). By default the search's folder.",
+    ),
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option(

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from archsearch.errors import UnfitError, UsageError
 from archsearch.files import atomic_writer
-from archsearch.redaction import redact
+from archsearch.redaction import holds_secret, redact
 
 RETRY_SECONDS = 30.0
 """How long an object store that does not answer is asked again; it may be starting again."""
@@ -244,7 +244,8 @@ class ObjectPath(StoragePath):
 
     def open(self) -> contextlib.AbstractContextManager[BinaryIO]:
         """As of every place; the file is read whole, in one request."""
-        return io.BytesIO(self.read())
+        # Behind a reader: of a bare `BytesIO`, `hashlib.file_digest` takes all from its start.
+        return io.BufferedReader(io.BytesIO(self.read()))  # type: ignore[arg-type]
 
     def read(self) -> bytes:
         """All of a file, in one request; raises as `open`."""
@@ -319,13 +320,13 @@ class ObjectPath(StoragePath):
             Retrying,
             retry_if_exception,
             stop_after_delay,
-            wait_exponential_jitter,
+            wait_random_exponential,
         )
 
         retrying = Retrying(
             retry=retry_if_exception(_may_pass),
             stop=stop_after_delay(RETRY_SECONDS),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0),
+            wait=wait_random_exponential(multiplier=0.2, max=5.0),
             reraise=True,
         )
         try:
@@ -373,7 +374,7 @@ def storage_path(text: str) -> StoragePath:
             raise UsageError(f"{text!r} names no storage: give a folder or a URI (s3://BUCKET/…)")
         return LocalPath(path.absolute())
     parts = urlsplit(text)
-    if "@" in parts.netloc or redact(text) != text:
+    if "@" in parts.netloc or holds_secret(text):
         raise UsageError(
             f"{redact(text)}: leave the credentials out of the storage's URI: every process takes "
             "them from its environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "

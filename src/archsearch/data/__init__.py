@@ -2,6 +2,8 @@
 
 from archsearch.data.augmentation import augment as augment
 from archsearch.data.augmentation import normalise as normalise
+from archsearch.data.node_copy import data_here as data_here
+from archsearch.data.node_copy import share_data as share_data
 from archsearch.data.own import data_name as data_name
 from archsearch.data.own import is_own as is_own
 from archsearch.data.preparation import prepare as prepare

@@ -157,10 +157,6 @@ class SearchPaths:
         """The folder of one trial."""
         return TrialPaths(self.trials / f"{number:04d}")
 
-    def data_copy(self, digest: str) -> StoragePath | None:
-        """Prepared data as workers get it that do not see the driver's; None without storage."""
-        return None if self.storage is None else self.storage / "data" / f"{digest}.arrow"
-
     def epochs_started(self) -> dict[int, int]:
         """How many epochs workers have started, repeated ones included, by trial.
 

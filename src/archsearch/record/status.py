@@ -23,6 +23,7 @@ from archsearch.record.trial import (
     incumbent,
     search_trials,
 )
+from archsearch.storage import StorageError
 
 State = Literal["running", "interrupted", "finished"]
 
@@ -46,12 +47,16 @@ class SearchStatus:
         return dict(Counter(trial.outcome or "unfinished" for trial in searched))
 
     def as_json(self) -> dict[str, Any]:
-        """The status as one JSON object; a trial's outcome is null while it is unfinished."""
+        """The status as one JSON object; a trial's outcome is null while it is unfinished.
+
+        `epochs_trained`, repeated ones included, is null where the trials' files are not reached.
+        """
         best = incumbent(self.trials)
-        started = self.paths.epochs_started()
+        started = self._epochs_started()
 
         def told(trial: TrialRecord) -> dict[str, Any]:
-            return _trial_json(trial) | {"epochs_trained": started.get(trial.number, 0)}
+            number = None if started is None else started.get(trial.number, 0)
+            return _trial_json(trial) | {"epochs_trained": number}
 
         return {
             "name": self.search.name,
@@ -72,6 +77,12 @@ class SearchStatus:
             "undelivered": self.undelivered,
             "folder": str(self.paths.root),
         }
+
+    def _epochs_started(self) -> dict[int, int] | None:
+        try:
+            return self.paths.epochs_started()
+        except StorageError:
+            return None
 
 
 def _trial_json(trial: TrialRecord) -> dict[str, Any]:

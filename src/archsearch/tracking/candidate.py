@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from archsearch.data import DATA_SETS, DataSpec, PreparedData, load_test, prepare, prepared_here
+from archsearch.data import (
+    DATA_SETS,
+    DataSpec,
+    PreparedData,
+    data_here,
+    load_test,
+    prepare,
+    prepared_here,
+)
 from archsearch.errors import PromotionRefusedError, UnfitError
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
@@ -133,6 +141,9 @@ def _data(search: SearchRow, runs: RunsFolder) -> PreparedData:
     recorded = PreparedData.model_validate(search.settings["data"])
     if Path(recorded.path).is_file():
         return recorded
+    storage = runs.of(search).storage
+    if storage is not None and search.settings.get("address") is not None:
+        return data_here(recorded, storage)
     if recorded.name not in DATA_SETS:
         return _own_data(recorded, runs)
     data_dir = search.settings.get("data_dir")
