@@ -12,7 +12,7 @@ RUN := $(BIN)/python -m
 # A file's tests share searches and stores, so a file stays in one process; the long ones come first.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-all chaos cluster-test lint ui tour secrets clean
+.PHONY: search test test-all chaos cluster-test lint audit ui tour secrets clean
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
@@ -36,6 +36,10 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities and licences of what is installed; the first of them needs the network.
+audit: .venv/.installed-dev
+	$(BIN)/python .ci/audit.py
 
 ui: .venv/.installed
 	$(RUN) pipeline.ui $(ARGS)
