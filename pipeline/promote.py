@@ -155,6 +155,8 @@ def _told(promotion: Promotion, store: TrackingStore) -> dict[str, Any]:
         "search": found.candidate.search.name,
         "trial": trial.number,
         "name": trial.name,
+        "chosen": found.choice.told,
+        "caution": found.choice.caution,
         "val_accuracy": trial.val_accuracy,
         "test_accuracy": found.reading.accuracy,
         "num_test": len(found.reading.predictions),
@@ -178,9 +180,11 @@ def _sentences(told: dict[str, Any], options: list[str], *, has_user: bool) -> s
         f"  {g['name']:{width}}  {g['verdict']:14}  {g['told']}" for g in told["gates"]
     )
     forced = f"\n  forced past          {', '.join(told['overridden'])}" * bool(told["overridden"])
+    caution = f"\n  caution              {told['caution']}" if told["caution"] else ""
     return f"""\
 {told["model"]} version {told["version"]} is trial {told["trial"]} ({told["name"]}) of \
 {told["search"]}
+  chosen               {told["chosen"]}{caution}
   test accuracy        {told["test_accuracy"]:.4f} on {told["num_test"]} images
   validation accuracy  {told["val_accuracy"]:.4f}
   alias                {alias}{forced}

@@ -41,7 +41,9 @@ class Trained:
     training: Training
 
 
-def add_trained(record: Recorded, data: PreparedData, number: int, accuracy: float) -> Training:
+def add_trained(
+    record: Recorded, data: PreparedData, number: int, accuracy: float, arm: str = "sampler"
+) -> Training:
     """One epoch of a real training, recorded as a completed trial."""
     config = TrialConfig(
         architecture=ResNetSpec(depth=8),
@@ -52,7 +54,7 @@ def add_trained(record: Recorded, data: PreparedData, number: int, accuracy: flo
     )
     training = Training(config, data, load_resident(data))
     (result,) = training.epochs()
-    record.writer.add_trial(issued(config, number, params={"resnet/depth": 8}))
+    record.writer.add_trial(issued(config, number, arm=arm, params={"resnet/depth": 8}))
     path = record.paths.trial(number).checkpoints / checkpoint_name(1, 1)
     header = CheckpointHeader(
         epoch=1, attempt=1, config_digest=config.seeded_digest, history=(result,)
@@ -65,10 +67,12 @@ def add_trained(record: Recorded, data: PreparedData, number: int, accuracy: flo
 
 
 @contextmanager
-def trained_search(runs: Path, data: PreparedData, name: str = "first") -> Iterator[Trained]:
+def trained_search(
+    runs: Path, data: PreparedData, name: str = "first", **settings: Any
+) -> Iterator[Trained]:
     """A search with two completed trials; trial 1 is the better one by its record."""
     record = new_record(runs, name)
-    settings = {"data": data.model_dump(mode="json"), "data_dir": None}
+    settings = {"data": data.model_dump(mode="json"), "data_dir": None} | settings
     record.start(settings=settings)
     add_trained(record, data, 0, accuracy=0.1)
     training = add_trained(record, data, 1, accuracy=0.2)

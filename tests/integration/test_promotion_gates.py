@@ -336,3 +336,30 @@ def test_the_command_refuses_with_the_numbers_and_rolls_back(
     assert "is version 1 again (it was version 2)" in capsys.readouterr().out
     assert call("pipeline.promote", "first", "--gate", "mcnemra=0.01", *options) == 2
     assert "did you mean mcnemar?" in capsys.readouterr().err
+
+
+def test_before_all_confirm_runs_have_ended_the_best_so_far_is_promoted_with_a_caution(
+    data: PreparedData, store: TrackingStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [f"--tracking-uri={store.uri}", "--model=gates-k", "--gate=mcnemar=none"]
+    options.append(f"--runs-dir={tmp_path / 'runs'}")
+    with trained_search(tmp_path / "runs", data, "confirmed", confirm="1x2") as search:
+        add_trained(search.record, data, 2, accuracy=0.15, arm="confirm")
+        early = promote(search, store, "gates-k", "chance=none")
+        assert early.found.candidate.trial.number == 2
+        caution = "1 of 2 confirm runs have ended: another variant may win"
+        assert early.card["candidate"]["caution"].startswith(caution)
+        told = fetched(store, "gates-k", "1", "evidence/card.md", tmp_path / "early").read_text()
+        assert f"Caution: {caution}" in told
+        assert "| chosen | the best so far |" in told
+        assert call("pipeline.promote", "confirmed", *options, "--gate=chance=none") == 5
+
+        add_trained(search.record, data, 3, accuracy=0.16, arm="confirm")
+        search.record.finish()
+        search.record.writer.release()
+        capsys.readouterr()
+        assert call("pipeline.promote", "confirmed", *options, "--gate=chance=none") == 0
+        told = capsys.readouterr().out
+        assert "version 2 is trial 3" in told
+        assert "chosen               the winner of 2 confirm runs\n" in told
+        assert "caution" not in told

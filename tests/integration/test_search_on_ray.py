@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -12,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from archsearch.tracking.registry import open_registry
+from archsearch.tracking.store import TrackingStore
 from tests.cli_support import call, start_search, status
 
 ONE_WORKER = (
@@ -28,13 +31,19 @@ def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A one-worker search that nobody disturbed."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a one-worker search has ended that nobody disturbed."""
     cwd = tmp_path_factory.mktemp("undisturbed")
     done = call("search", *ONE_WORKER, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    return status(cwd, "one")
+    return cwd
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> dict[str, Any]:
+    """How that search stands."""
+    return status(folder, "one")
 
 
 def test_a_search_answers_with_a_table_and_every_outcome_has_a_reason(
@@ -56,6 +65,33 @@ def test_a_search_answers_with_a_table_and_every_outcome_has_a_reason(
     assert undisturbed["incumbent"]["val_accuracy"] == best["val_accuracy"]
     assert undisturbed["incumbent"]["epochs"] == 3
     assert undisturbed["undelivered"] == 0
+
+
+@pytest.mark.slow
+def test_the_winner_of_real_confirm_runs_is_promoted_with_what_the_search_knew_of_it(
+    folder: Path, undisturbed: dict[str, Any], store: TrackingStore, tmp_path: Path
+) -> None:
+    done = call("promote", "one", "--model", "confirmed", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    told, winner = json.loads(done.stdout), undisturbed["winner"]
+    assert told["trial"] == winner["model_trial"]
+    assert (told["chosen"], told["caution"]) == ("the winner of 2 confirm runs", None)
+    assert told["test_accuracy"] == winner["test_accuracy"]
+    assert told["num_test"] == winner["num_test"] == 359
+    assert status(folder, "one")["winner"]["models_read_on_test"] == 1  # not read once more
+    with open_registry(store, "confirmed") as registry:
+        version = registry.version("confirmed", "champion")
+        card = json.loads(registry.fetch(version, tmp_path, "evidence/card.json").read_text())
+    runs = {run["trial"]: run for run in card["confirm_runs"]}
+    assert {6, 7, winner["trial"]} <= runs.keys()
+    assert [runs[number]["arm"] for number in (6, 7)] == ["confirm", "confirm"]
+    assert len({run["seed"] for run in runs.values()}) == len(runs)
+    by_number = {trial["number"]: trial for trial in undisturbed["trials"]}
+    for number, run in runs.items():
+        assert run["val_accuracy"] == by_number[number]["val_accuracy"]
+    curve = [row["val_accuracy"] for row in card["learning_curve"]]
+    assert len(curve) == 3
+    assert curve[-1] == winner["model_val_accuracy"]
 
 
 def test_a_killed_driver_continues_as_if_nothing_had_happened(

@@ -87,7 +87,8 @@ def _facts(search: OpenedSearch) -> tuple[Fact, ...]:
     best, winner = next(iter(search.leaderboard), None), search.winner
     facts = []
     if winner is not None and winner.estimate is not None:
-        facts.append(Fact(f"winner: {winner.name}", f"{winner.estimate.estimate:.4f}"))
+        label = "winner" if evidence.winner else "leads so far"
+        facts.append(Fact(f"{label}: {winner.name}", f"{winner.estimate.estimate:.4f}"))
         test = evidence.winner.test_accuracy if evidence.winner else None
         if test is not None:
             facts.append(Fact("its test accuracy", f"{test.estimate:.4f}"))

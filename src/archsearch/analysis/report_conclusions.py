@@ -146,8 +146,9 @@ def finalists_section(evidence: Evidence, board: Sequence[Confirmed]) -> Section
     best = board[0]
     sentences = []
     if best.estimate is not None:
+        verb = "leads so far" if evidence.winner is None else "wins"
         sentences.append(
-            f"{best.name} wins: trained again {plural(len(best.completed), 'time')} with other "
+            f"{best.name} {verb}: trained again {plural(len(best.completed), 'time')} with other "
             f"seeds, it reaches an accuracy of {best.estimate.estimate:.4f} on validation images "
             f"(95 % interval {best.estimate.low:.4f} to {best.estimate.high:.4f}; probability "
             f"{best.probability_best:.2f} of being the best finalist)."

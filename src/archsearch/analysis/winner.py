@@ -11,6 +11,7 @@ from archsearch.analysis.finalists import (
     Confirmed,
     confirmed,
     is_confirmed,
+    missing_runs,
     parse_confirm,
     winner,
     winner_model,
@@ -20,7 +21,7 @@ from archsearch.phrases import plural
 from archsearch.record.database import Database
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import SearchStatus
-from archsearch.record.trial import SearchRow, TrialRecord
+from archsearch.record.trial import SearchRow, TrialRecord, confirm_runs, search_trials
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,59 @@ def winner_of(
     own = (r for r in readings if r.subject.number == model.number and not r.forced)
     models = {(r.subject.number, r.subject.checksum) for r in readings}
     return Winner(best, model, next(own, None), len(models))
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which network stands for a search, and what that rests on.
+
+    Attributes:
+        number: Its trial; None for the best completed one.
+        told: How it was chosen, for a person.
+        caution: What speaks against relying on it; None where all confirm runs have ended.
+    """
+
+    number: int | None
+    told: str
+    caution: str | None
+
+
+def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoice:
+    """The network that stands for a search as it is now, finished or not.
+
+    Args:
+        search: As its last driver has left it.
+        trials: All of its.
+    """
+    spec = parse_confirm(search.settings.get("confirm") or "none")
+    runs, number = confirm_runs(trials), model_number(trials)
+    num_ended = sum(run.is_finished for run in runs)
+    num_wanted = len(runs) + len(missing_runs(trials, spec))
+    searched = len(search_trials(trials))
+    if not search.finished and _is_searching(search, trials):
+        told, caution = "the best so far", "the search has not ended: a better one may come"
+    elif num_wanted == 0:
+        told = f"the best of {plural(searched, 'trial')}, by validation accuracy"
+        caution = "no confirm runs were asked for: the best of many results flatters itself"
+    elif num_ended < num_wanted:
+        told = "the best so far"
+        caution = (
+            f"{num_ended} of {plural(num_wanted, 'confirm run')} have ended: another variant may "
+            "win; the search's command goes on with them"
+        )
+    elif number is None:
+        told = f"the best of {plural(searched, 'trial')}, by validation accuracy"
+        caution = f"none of its {plural(num_wanted, 'confirm run')} was trained to the end"
+    else:
+        told, caution = f"the winner of {plural(num_wanted, 'confirm run')}", None
+    return ModelChoice(number, told, caution)
+
+
+def _is_searching(search: SearchRow, trials: Sequence[TrialRecord]) -> bool:
+    """Whether trials that were asked for are still to be begun or ended."""
+    searched = search_trials(trials)
+    asked = int(search.settings.get("trials") or 0)
+    return len(searched) < asked or not all(trial.is_finished for trial in searched)
 
 
 def model_number(trials: Sequence[TrialRecord]) -> int | None:

@@ -50,6 +50,8 @@ def card_of(found: Examination, earlier: list[dict[str, Any]]) -> Card:
             "name": trial.name,
             "family": trial.family,
             "arm": trial.arm,
+            "chosen": found.choice.told,
+            "caution": found.choice.caution,
             "seed": candidate.config.seed,
             "config": trial.config,
             "params": found.measured.params,

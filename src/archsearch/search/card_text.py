@@ -27,6 +27,11 @@ def as_markdown(card: Card) -> str:
 
 
 def _decision(card: Card) -> str:
+    caution = card["candidate"]["caution"]
+    return _what_was_decided(card) + (f"\n\nCaution: {caution}." if caution else "")
+
+
+def _what_was_decided(card: Card) -> str:
     alias = card["alias"]
     if card["overridden"]:
         told = ", ".join(card["overridden"])
@@ -83,6 +88,7 @@ def _facts(card: Card) -> str:
     again = command_line("export", f"{candidate['search']}/{candidate['trial']}")
     facts = {
         "trial": f"{candidate['trial']} of {candidate['search']} ({candidate['search_uuid']})",
+        "chosen": candidate["chosen"],
         "seed": candidate["seed"],
         "size": f"{candidate['params']:,} parameters, {candidate['macs']:,} MACs an image, "
         f"{export['size_bytes'] / 2**20:.2f} MiB exported",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from archsearch.analysis import gate
 from archsearch.analysis.gate import PairedCounts
 from archsearch.analysis.intervals import Interval
+from archsearch.analysis.winner import ModelChoice
 from archsearch.errors import PromotionRefusedError
 from archsearch.record.database import Database
 from archsearch.record.readings import TestReading
@@ -56,6 +57,7 @@ class Examination:
     """All that a promotion found out about one candidate.
 
     Attributes:
+        choice: Why this candidate and no other of its search.
         trials: All of the search, for what it cost.
         code: What the search ran with, then what promotes, by name.
         comparison: With the champion; None without one.
@@ -66,6 +68,7 @@ class Examination:
     model: str
     alias: str
     candidate: Candidate
+    choice: ModelChoice
     reading: TestReading
     challenger: Challenger
     comparison: Comparison | None

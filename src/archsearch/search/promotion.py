@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.analysis.winner import model_number
+from archsearch.analysis.winner import ModelChoice, choose_model
 from archsearch.errors import PromotionRefusedError
 from archsearch.record.attempts import read_code_version
 from archsearch.record.database import Database
@@ -67,7 +67,7 @@ class PromotionRequest:
         model: The registered model's name; None for `archsearch-DATA`.
         alias: What the version is to have.
         gates: `NAME=LIMIT`, changes of the default gates.
-        trial: The candidate; None for the search's winner.
+        trial: The candidate; None for the search's winner, or its best before there is one.
         force: Promote whatever the gates say, and record it.
     """
 
@@ -158,10 +158,10 @@ def promote(
     """
     limits = parse_gates(request.gates)
     check_names("archsearch" if request.model is None else request.model, request.alias)
-    number = request.trial
-    if number is None:
-        number = model_number(read_trials(database, search.id))
-    candidate = find_candidate(database, search, runs, number)
+    choice = ModelChoice(request.trial, "asked for by its number", None)
+    if request.trial is None:
+        choice = choose_model(search, read_trials(database, search.id))
+    candidate = find_candidate(database, search, runs, choice.number)
     model = f"archsearch-{candidate.data.name}" if request.model is None else request.model
     check_names(model, request.alias)
     with (
@@ -184,6 +184,7 @@ def promote(
             model=model,
             alias=request.alias,
             candidate=candidate,
+            choice=choice,
             reading=reading,
             challenger=challenger,
             comparison=comparison,

@@ -22,11 +22,13 @@ from archsearch.analysis.figure_style import (
     thinned,
 )
 from archsearch.analysis.figures_outcome import learning_curves_figure, pareto_figure
+from archsearch.analysis.finalists import winner, winner_model
 from archsearch.analysis.opened import OpenedSearch, open_search
 from archsearch.analysis.report_compose import compose
 from archsearch.analysis.report_html import report_html
 from archsearch.analysis.report_markdown import report_markdown
 from archsearch.analysis.report_parts import Report
+from archsearch.analysis.winner import Winner
 from archsearch.errors import UsageError
 from tests.unit.analysis.conftest import NUM_TRIALS, Searched
 
@@ -216,7 +218,7 @@ def test_the_commands_ask_for_the_same_search_and_for_this_one(report: Report) -
     assert any("pipeline.promote reported" in line for line in lines)
 
 
-def _confirmed(evidence: Evidence) -> Evidence:
+def _confirmed(evidence: Evidence, *, is_unfinished: bool = False) -> Evidence:
     """The search with its two best trained again, twice each."""
     board = OpenedSearch(evidence).leaderboard[:2]
     runs = []
@@ -232,7 +234,12 @@ def _confirmed(evidence: Evidence) -> Evidence:
                     epochs=[*finalist.epochs[:-1], last],
                 )
             )
-    return replace(evidence, trials=[*evidence.trials, *runs])
+    trials = [*evidence.trials, *runs]
+    best, model = winner(trials), winner_model(trials)
+    assert best is not None
+    assert model is not None
+    found = None if is_unfinished else Winner(best, model, reading=None, num_models_read=0)
+    return replace(evidence, trials=trials, winner=found)
 
 
 def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
@@ -241,13 +248,13 @@ def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
     confirmed = OpenedSearch(_confirmed(evidence))
     report = compose(confirmed)
     assert [section.id for section in report.sections[:2]] == ["finalists", "leaderboard"]
-    winner = confirmed.winner
-    assert winner is not None
-    assert winner.estimate is not None
+    best = confirmed.winner
+    assert best is not None
+    assert best.estimate is not None
     told = report.sections[0].sentences[0]
-    assert told.startswith(f"{winner.name} wins: trained again 2 times")
-    assert f"{winner.estimate.estimate:.4f}" in told
-    assert report.facts[0].label == f"winner: {winner.name}"
+    assert told.startswith(f"{best.name} wins: trained again 2 times")
+    assert f"{best.estimate.estimate:.4f}" in told
+    assert report.facts[0].label == f"winner: {best.name}"
     assert "; 4 confirm runs." in report.status
     assert [t.number for t in confirmed.leaderboard] == [t.number for t in search.leaderboard]
     rows = report.sections[0].tables[0].rows
@@ -255,6 +262,9 @@ def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
     figure = confirmed.figures["finalists"].plot
     assert len(set(figure.data[0].y)) == 2  # also where both have one name
     assert confirmed.trials.num_rows == NUM_TRIALS + 4
+    unfinished = compose(OpenedSearch(_confirmed(evidence, is_unfinished=True)))
+    assert unfinished.sections[0].sentences[0].startswith(f"{best.name} leads so far: trained")
+    assert unfinished.facts[0].label == f"leads so far: {best.name}"
 
 
 def test_a_search_without_trials_or_families_has_a_report_too(evidence: Evidence) -> None:
