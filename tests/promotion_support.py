@@ -29,7 +29,7 @@ from archsearch.training.checkpoint_file import (
 )
 from archsearch.training.loop import Training
 from tests.records import issued
-from tests.tracking_support import Recorded, new_record
+from tests.tracking_support import SETTINGS, Recorded, new_record
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def trained_search(
 ) -> Iterator[Trained]:
     """A search with two completed trials; trial 1 is the better one by its record."""
     record = new_record(runs, name)
-    settings = {"data": data.model_dump(mode="json"), "data_dir": None} | settings
+    settings = SETTINGS | {"data": data.model_dump(mode="json"), "data_dir": None} | settings
     record.start(settings=settings)
     add_trained(record, data, 0, accuracy=0.1)
     training = add_trained(record, data, 1, accuracy=0.2)

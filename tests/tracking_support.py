@@ -32,7 +32,10 @@ DATA = {
     "train_size": None,
 }
 LOAD = {"worker": "node-1/4711", "cpu_percent": 50.0, "worker_memory_mib": 700.0}
-IDENTITY = {"space": "5" * 64, "data": "d" * 64, "seed": 0, "max_epochs": 9}
+IDENTITY = {
+    "space": "5" * 64, "data": "d" * 64, "split": "e" * 64, "seed": 0, "max_epochs": 9,
+}  # fmt: skip
+SETTINGS = {"data": DATA, "rungs": [1, 3, 9], "trials": 20}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Recorded:
             "space": {"description": "width or cardinality?", "families": {"wrn": {}}},
             "data": DATA,
             "identity": IDENTITY,
-            "settings": {"trials": 20},
+            "settings": SETTINGS,
             "tags": {"git_commit": "c0ffee"},
         }
         announcement |= changes
@@ -122,7 +125,7 @@ def new_record(runs: Path, name: str = "first") -> Recorded:
     """A fresh record whose lease this process holds."""
     paths = RunsFolder(runs).search(name)
     database = Database.open(paths.database, create=True)
-    search = create_search(database, name, identity=IDENTITY, settings={}, space={})
+    search = create_search(database, name, identity=IDENTITY, settings=SETTINGS, space={})
     writer = Writer(database, search.id, lease.acquire(database, search.id))
     return Recorded(paths, database, search, writer)
 

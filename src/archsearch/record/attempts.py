@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from archsearch.record import tables as t
+from archsearch.record.cells import Count, Milliseconds, Whole
 from archsearch.record.database import Database
 from archsearch.storage import StoragePath
 
@@ -28,11 +30,14 @@ class AttemptRecord:
         created_ms: When it was issued.
     """
 
-    number: int
-    attempt: int
+    number: Count
+    attempt: Whole
     ended: str | None
     reason: str | None
-    created_ms: int
+    created_ms: Milliseconds
+
+
+_ATTEMPT = TypeAdapter(AttemptRecord)
 
 
 def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
@@ -44,7 +49,9 @@ def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
         .order_by(columns.number, columns.attempt)
     )
     with database.read() as connection:
-        return [AttemptRecord(**row._mapping) for row in connection.execute(query)]
+        return [
+            database.believed(_ATTEMPT, row, "an attempt") for row in connection.execute(query)
+        ]
 
 
 def read_code_version(database: Database, search_id: int) -> dict[str, str]:
@@ -56,8 +63,9 @@ def read_code_version(database: Database, search_id: int) -> dict[str, str]:
         .limit(1)
     )
     with database.read() as connection:
-        payload = connection.scalar(query) or {}
-    return {str(k): str(v) for k, v in (payload.get("tags") or {}).items()}
+        payload = connection.scalar(query)
+    tags = payload.get("tags") if isinstance(payload, dict) else None
+    return {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
 
 
 def workers_in_log(log: StoragePath) -> dict[int, str]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from archsearch.errors import UnfitError
 from archsearch.record.paths import SearchPaths
-from archsearch.record.trial import OUTCOMES, TrialRecord
+from archsearch.record.trial import TrialRecord
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import parse_checkpoint_name
 
@@ -91,8 +91,6 @@ def _contradiction(number: int, trial: TrialRecord) -> str | None:
         return f"the epochs of {who} are not all there"
     if any(epoch.val_accuracy != epoch.result.get("val_accuracy") for epoch in trial.epochs):
         return f"{who} has two accuracies for one epoch"
-    if trial.outcome is not None and trial.outcome not in OUTCOMES:
-        return f"{trial.outcome!r}, of {who}, is no outcome"
     if trial.outcome == "completed" and len(trial.epochs) != config.max_epochs:
         return f"{who} is completed after {len(trial.epochs)} of {config.max_epochs} epochs"
     if trial.outcome == "stopped" and len(trial.epochs) != trial.rung_epochs:

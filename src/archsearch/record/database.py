@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -21,6 +22,8 @@ from archsearch.record import tables
 BUSY_SECONDS = 30.0
 _RESTORE = "restore a copy of the search's folder, or start another search by --name"
 _DAMAGED = f"the record {{label}} cannot be read ({{what}}): it is damaged; {_RESTORE}"
+
+Row = TypeVar("Row")
 
 _MAKING = 4_267_389_561  # any number that other programs of the same server do not use
 
@@ -116,6 +119,18 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
             yield connection
+
+    def believed(self, form: TypeAdapter[Row], row: sa.Row[Any], who: str) -> Row:
+        """A row of the record as the type that it must be.
+
+        Raises:
+            UnfitError: It is none: the record is damaged.
+        """
+        try:
+            return form.validate_python(dict(row._mapping))
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise self.damaged(f"{place} of {who} is none") from None
 
     def damaged(self, what: object) -> UnfitError:
         """What to raise when what the record says cannot be true."""

@@ -11,19 +11,33 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection
 
 from archsearch.errors import ArchsearchError, UnfitError
+from archsearch.record.cells import Count, HolderCell
 from archsearch.record.database import Database
 from archsearch.record.tables import searches
 
 HEARTBEAT_SECONDS = 1.0
 STALE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Lease:
+    token: Count
+    heartbeat: Count
+    holder: HolderCell | None
+
+
+_LEASE = TypeAdapter(_Lease)
+_COLUMNS = tuple(searches.c[name] for name in _Lease.__dataclass_fields__)
 
 
 class HeldError(UnfitError):
@@ -76,7 +90,8 @@ def acquire(
     deadline = clock() + stale_seconds
     while True:
         with database.write() as connection:
-            row = connection.execute(_locked(search_id)).one()
+            found = connection.execute(_locked(search_id)).one()
+            row = database.believed(_LEASE, found, "the lease")
             now = (row.token, row.heartbeat)
             if row.holder is None or known_dead(row.holder):
                 return _take(connection, search_id, row.token + 1)
@@ -97,8 +112,7 @@ def _locked(search_id: int) -> sa.Select[Any]:
 
     SQLite has one writer anyway, and no `FOR UPDATE`.
     """
-    columns = (searches.c.token, searches.c.heartbeat, searches.c.holder)
-    return sa.select(*columns).where(searches.c.id == search_id).with_for_update()
+    return sa.select(*_COLUMNS).where(searches.c.id == search_id).with_for_update()
 
 
 def _take(connection: Connection, search_id: int, token: int) -> int:
@@ -162,13 +176,10 @@ def is_live(
     watched for three of its intervals.
     """
 
-    def look() -> Any:
+    def look() -> _Lease:
+        query = sa.select(*_COLUMNS).where(searches.c.id == search_id)
         with database.read() as connection:
-            return connection.execute(
-                sa.select(searches.c.heartbeat, searches.c.holder).where(
-                    searches.c.id == search_id
-                )
-            ).one()
+            return database.believed(_LEASE, connection.execute(query).one(), "the lease")
 
     before = look()
     if before.holder is None or known_dead(before.holder):
@@ -176,7 +187,7 @@ def is_live(
     if known_alive(before.holder):
         return True
     sleep(3 * HEARTBEAT_SECONDS)
-    return bool(look().heartbeat != before.heartbeat)
+    return look().heartbeat != before.heartbeat
 
 
 def _place() -> str:

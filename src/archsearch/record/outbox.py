@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from archsearch.record import tables as t
+from archsearch.record.cells import Cell, Count, Milliseconds, Whole
 from archsearch.record.database import Database
 
 
@@ -23,11 +25,14 @@ class Message:
         created_ms: When it happened; the time stamp of its metric points, however often sent.
     """
 
-    id: int
+    id: Whole
     kind: str
-    number: int | None
-    payload: dict[str, Any]
-    created_ms: int
+    number: Count | None
+    payload: Cell
+    created_ms: Milliseconds
+
+
+_MESSAGE = TypeAdapter(Message)
 
 
 class Outbox:
@@ -47,7 +52,10 @@ class Outbox:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [Message(**row._mapping) for row in connection.execute(query)]
+            return [
+                self._database.believed(_MESSAGE, row, "a message to tracking")
+                for row in connection.execute(query)
+            ]
 
     def count_waiting(self) -> int:
         """How many messages are not delivered yet."""

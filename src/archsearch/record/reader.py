@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.record import tables as t
 from archsearch.record.database import Database
 from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
 
-_SEARCH_ROW = TypeAdapter(SearchRow)
+_SEARCH = TypeAdapter(SearchRow)
+_TRIAL = TypeAdapter(TrialRecord)
+_EPOCH = TypeAdapter(EpochRecord)
+_REFUSAL = TypeAdapter(Refusal)
 
 
 def find_search(database: Database, name: str) -> SearchRow | None:
@@ -27,11 +30,7 @@ def find_search(database: Database, name: str) -> SearchRow | None:
         ).one_or_none()
     if row is None:
         return None
-    try:
-        return _SEARCH_ROW.validate_python(dict(row._mapping))
-    except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise database.damaged(f"{place} of the search {name!r} is none") from None
+    return database.believed(_SEARCH, row, f"the search {name!r}")
 
 
 def get_search(database: Database, name: str) -> SearchRow:
@@ -58,7 +57,7 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
     """All trials with their attempts and epochs, by number.
 
     Raises:
-        UnfitError: The record cannot be read, or has attempts or epochs of a trial that it lacks.
+        UnfitError: The record cannot be read, or holds what cannot be true.
     """
     with database.read() as connection:
 
@@ -67,9 +66,7 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
             return list(connection.execute(query.order_by(*(table.c[o] for o in order))))
 
         records = [
-            TrialRecord(
-                **{k: v for k, v in row._mapping.items() if k != "search_id"},
-            )
+            database.believed(_TRIAL, row, f"trial {row.number}")
             for row in rows(t.trials, "number")
         ]
         by_number = {record.number: record for record in records}
@@ -77,10 +74,9 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
             for row in rows(t.attempts, "number", "attempt"):
                 by_number[row.number].attempts[row.attempt] = row.ended
             for row in rows(t.epochs, "number", "epoch"):
-                values = {
-                    f: row._mapping[f] for f in EpochRecord.__dataclass_fields__ if f in t.epochs.c
-                }
-                by_number[row.number].epochs.append(EpochRecord(**values))
+                who = f"epoch {row.epoch} of trial {row.number}"
+                epoch = database.believed(_EPOCH, row, who)
+                by_number[row.number].epochs.append(epoch)
         except KeyError as error:
             raise database.damaged(f"trial {error} is missing") from None
     return records
@@ -94,4 +90,6 @@ def read_refusals(database: Database, search_id: int) -> list[Refusal]:
             .where(t.refused.c.search_id == search_id)
             .order_by(t.refused.c.id)
         )
-        return [Refusal(**row._mapping) for row in connection.execute(query)]
+        return [
+            database.believed(_REFUSAL, row, "a refused draw") for row in connection.execute(query)
+        ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
+from pydantic import Field, TypeAdapter
 
 from archsearch.record import tables as t
+from archsearch.record.cells import Count, Digest, Milliseconds
 from archsearch.record.database import Database, now_ms
 
 
@@ -26,6 +28,22 @@ class Subject:
     number: int
     checksum: str
     data_digest: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A reading as the record has it."""
+
+    number: Count
+    checksum: Digest
+    data_digest: Digest
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    predictions: bytes
+    forced: bool
+    created_ms: Milliseconds
+
+
+_ROW = TypeAdapter(_Row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +69,7 @@ def find_reading(database: Database, search_id: int, subject: Subject) -> TestRe
     """The first reading of that subject, if it was read."""
     with database.read() as connection:
         row = connection.execute(_query(search_id, subject)).first()
-    return _reading(subject, row) if row else None
+        return _reading(database, row) if row else None
 
 
 def read_readings(database: Database, search_id: int) -> list[TestReading]:
@@ -59,10 +77,7 @@ def read_readings(database: Database, search_id: int) -> list[TestReading]:
     columns = t.test_readings.c
     query = sa.select(t.test_readings).where(columns.search_id == search_id).order_by(columns.id)
     with database.read() as connection:
-        return [
-            _reading(Subject(row.number, row.checksum, row.data_digest), row)
-            for row in connection.execute(query)
-        ]
+        return [_reading(database, row) for row in connection.execute(query)]
 
 
 def keep_reading(
@@ -93,7 +108,7 @@ def keep_reading(
             _add(connection, search_id, subject, predictions, accuracy, forced=False)
             row = connection.execute(_query(search_id, subject)).first()
     assert row is not None
-    return _reading(subject, row)
+    return _reading(database, row)
 
 
 def _add(
@@ -119,10 +134,10 @@ def _add(
     )
 
 
-def _query(search_id: int, subject: Subject) -> sa.Select[tuple[bytes, float, int, bool]]:
+def _query(search_id: int, subject: Subject) -> sa.Select[Any]:
     columns = t.test_readings.c
     return (
-        sa.select(columns.predictions, columns.accuracy, columns.created_ms, columns.forced)
+        sa.select(t.test_readings)
         .where(
             columns.search_id == search_id,
             columns.number == subject.number,
@@ -134,6 +149,10 @@ def _query(search_id: int, subject: Subject) -> sa.Select[tuple[bytes, float, in
     )
 
 
-def _reading(subject: Subject, row: sa.Row[Any]) -> TestReading:
+def _reading(database: Database, found: sa.Row[Any]) -> TestReading:
+    row = database.believed(_ROW, found, "a reading of the test split")
+    if len(row.predictions) % 4:
+        raise database.damaged("predictions of a reading of the test split are none")
     predictions = np.frombuffer(row.predictions, dtype="<i4").astype(np.int32)
+    subject = Subject(row.number, row.checksum, row.data_digest)
     return TestReading(subject, predictions, row.accuracy, row.created_ms, row.forced)

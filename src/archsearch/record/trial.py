@@ -7,6 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from archsearch.halving.arms import CONFIRM
+from archsearch.record.cells import (
+    Cell,
+    ComplexityCell,
+    Count,
+    Digest,
+    HolderCell,
+    IdentityCell,
+    Milliseconds,
+    ResultCell,
+    Seconds,
+    SettingsCell,
+    Whole,
+)
 
 Outcome = Literal["completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -22,13 +35,13 @@ class EpochRecord:
         load: What the worker asked of its machine; told to tracking, not kept with the epoch.
     """
 
-    epoch: int
-    attempt: int
+    epoch: Whole
+    attempt: Whole
     val_accuracy: float | None
-    result: dict[str, Any]
+    result: ResultCell
     checkpoint: str | None
-    checksum: str | None
-    created_ms: int
+    checksum: Digest | None
+    created_ms: Milliseconds
     sequence: int | None = None
     load: dict[str, Any] | None = None
 
@@ -47,20 +60,20 @@ class TrialRecord:
         attempts: How each attempt ended, by its number; None for one that runs.
     """
 
-    number: int
+    number: Count
     family: str
     name: str
     arm: str
-    params: dict[str, Any]
-    config: dict[str, Any]
-    config_digest: str
-    complexity: dict[str, Any]
+    params: Cell
+    config: Cell
+    config_digest: Digest
+    complexity: ComplexityCell
     outcome: Outcome | None
     reason: str | None
-    rung_epochs: int | None
-    shadow_rung_epochs: int | None
-    created_ms: int
-    finished_ms: int | None
+    rung_epochs: Whole | None
+    shadow_rung_epochs: Whole | None
+    created_ms: Milliseconds
+    finished_ms: Milliseconds | None
     attempts: dict[int, str | None] = field(default_factory=dict)
     epochs: list[EpochRecord] = field(default_factory=list)
 
@@ -89,10 +102,10 @@ class Refusal:
             confirm run came before.
     """
 
-    before_number: int
+    before_number: Count
     kind: Literal["infeasible", "duplicate"]
     arm: str
-    params: dict[str, Any]
+    params: Cell
     reason: str
 
 
@@ -100,17 +113,17 @@ class Refusal:
 class SearchRow:
     """What the record says of one search as a whole."""
 
-    id: int
+    id: Whole
     uuid: str
     name: str
-    identity: dict[str, Any]
-    settings: dict[str, Any]
-    space: dict[str, Any]
-    created_ms: int
-    seconds: float
+    identity: IdentityCell
+    settings: SettingsCell
+    space: Cell
+    created_ms: Milliseconds
+    seconds: Seconds
     finished: bool
     ending: str | None
-    holder: dict[str, Any] | None
+    holder: HolderCell | None
 
 
 def search_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

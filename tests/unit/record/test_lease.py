@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from archsearch.record import lease, tables
 from archsearch.record.database import Database
 from archsearch.record.writer import Writer, create_search
+from tests.tracking_support import IDENTITY, SETTINGS
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def database(tmp_path: Path) -> Database:
 
 @pytest.fixture
 def search_id(database: Database) -> int:
-    return create_search(database, "one", identity={}, settings={}, space={}).id
+    return create_search(database, "one", identity=IDENTITY, settings=SETTINGS, space={}).id
 
 
 def held_by(database: Database, search_id: int, **changes: object) -> None:

@@ -24,7 +24,7 @@ from archsearch.training.predict import predict
 from archsearch.training.single import checked_config
 from archsearch.training.single_folder import read_training
 from tests.records import issued
-from tests.tracking_support import Recorded, call, new_record
+from tests.tracking_support import SETTINGS, Recorded, call, new_record
 
 NAME = "WRN-7-2-l=1"
 SMALL = DataSpec(name="digits", train_size=70)
@@ -146,7 +146,7 @@ def search(here: Path, data_cache: Path) -> Iterator[Recorded]:
     """Trial 0 is stopped after an epoch of two, trial 1 completed, trial 2 never began."""
     data = prepare(SMALL, cache_dir=data_cache)
     record = new_record(here / "runs")
-    record.start(settings={"data": data.model_dump(mode="json")})
+    record.start(settings=SETTINGS | {"data": data.model_dump(mode="json")})
     add_trained(record, data, 0, "stopped")
     add_trained(record, data, 1, "completed")
     add_trial(record, 2, data)
