@@ -7,13 +7,14 @@ authentication is one for a whole process, and a wrong token can end that proces
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from archsearch.addresses import is_loopback
 
 ANSWER_SECONDS = 10.0
 _PROCESS_SECONDS = 90.0  # importing Ray on a loaded machine is most of it
@@ -116,14 +117,6 @@ def _nodes_behind(address: str) -> list[str]:
 
     with ray.init(address, log_to_driver=False):
         return sorted({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own and no other's."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _line(words: object) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -20,27 +18,15 @@ from archsearch.command_line import command_line
 from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.status import search_status
+from archsearch.search.doctor_security import security_findings
+from archsearch.search.finding import Finding
+from archsearch.tracking.remote import cautions
 from archsearch.tracking.store import TrackingStore, tracking_store
 
 _GIB = 2**30
 MEMORY_PER_WORKER = 1.5 * _GIB
 """A worker with torch holds about 1 GB, and a small network's training needs some more."""
 FREE_DISK = 2 * _GIB
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        about: What was looked at.
-        told: What was found.
-        advice: What to do; None if it is fine.
-    """
-
-    about: str
-    told: str
-    advice: str | None = None
 
 
 def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
@@ -52,8 +38,8 @@ def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
         _memory,
         lambda: _disk(runs),
         lambda: _searches(runs),
+        lambda: security_findings(runs),  # before MLflow is opened, which sets what it reads
         lambda: _tracking(runs, tracking_uri),
-        _security,
     ]
     return [finding for check in checks for finding in check()]
 
@@ -142,6 +128,8 @@ def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[Finding]:
     if store.sqlite is not None and not store.sqlite.exists():
         yield Finding("tracking", f"{store.label}: made by the first search")
         return
+    for told in cautions(store):
+        yield Finding("tracking", told, "see docs/threat-model.md")
     from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
 
     try:
@@ -152,17 +140,3 @@ def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[Finding]:
         yield Finding("tracking", f"{store.label}: {sentence(error)}", advice)
         return
     yield Finding("tracking", f"{store.label}: answers, {found} experiments")
-
-
-def _security() -> Iterator[Finding]:
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists():
-        is_open = bool(token.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-        advice = f"chmod 600 {token}" if is_open else None
-        yield Finding("Ray's token", "others can read it" if is_open else "yours alone", advice)
-    unsafe = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "").lower() == "true"
-    yield Finding(
-        "pickled models",
-        "MLflow would load them" if unsafe else "this project neither writes nor loads them",
-        "unset MLFLOW_ALLOW_PICKLE_DESERIALIZATION" if unsafe else None,
-    )

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from archsearch.addresses import is_loopback
 from archsearch.errors import UnfitError
-from archsearch.search.cluster_probe import ClusterAnswer, ask_cluster, is_loopback
+from archsearch.search.cluster_probe import ClusterAnswer, ask_cluster
 
 HOW_TO_CLOSE = (
     "restart it with a token: on its first node `ray get-auth-token --generate`, then "

@@ -14,6 +14,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from archsearch.addresses import is_loopback
 from archsearch.command_line import command_line
 from archsearch.errors import UsageError
 from archsearch.files import write_atomic
@@ -50,7 +51,7 @@ class Exposure:
     @property
     def is_loopback(self) -> bool:
         """Whether this machine alone can reach it."""
-        return ipaddress.IPv4Address(self.host).is_loopback
+        return is_loopback(self.host)
 
     @property
     def reached_at(self) -> str:

@@ -14,6 +14,7 @@ from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
 from archsearch.tracking.courier import Courier
+from archsearch.tracking.remote import cautions
 from archsearch.tracking.store import TrackingStore
 from archsearch.tracking.turn import STALE_SECONDS, Turn
 
@@ -85,6 +86,8 @@ class Sender:
     def _work(self) -> None:
         pause = _ROUND_SECONDS
         try:
+            for caution in cautions(self._store):
+                self._warn(caution)
             while True:
                 closing = self._closing.is_set()
                 try:
