@@ -1,0 +1,92 @@
+"""A stored search of every released version still opens, says the same, and goes on.
+
+`tests/data/searches/VERSION` holds the record of a small search that this version made, as SQL
+text, with what it said of itself. A release that changes what is stored adds a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from archsearch.record.database import Database
+from archsearch.search.request import SearchRequest
+from archsearch.search.run import run_search
+from tests.cli_support import call_here
+from tests.search_support import NO_TRACKING, SyntheticRunner, recorded
+
+STORED = sorted((Path(__file__).parents[1] / "data" / "searches").iterdir())
+NEWEST = STORED[-1]
+
+
+@pytest.fixture(params=STORED, ids=lambda folder: folder.name)
+def runs(request: pytest.FixtureRequest, tmp_path: Path, data_cache: Path) -> Path:
+    """A runs folder with the stored search, `old`."""
+    folder = tmp_path / "runs" / "old"
+    folder.mkdir(parents=True)
+    (tmp_path / "runs" / "data").symlink_to(data_cache)
+    with contextlib.closing(sqlite3.connect(folder / "search.db")) as connection:
+        connection.executescript((request.param / "record.sql").read_text())
+    shutil.copy(request.param / "space.yaml", folder)
+    return tmp_path / "runs"
+
+
+def asked(runs: Path, **changes: object) -> SearchRequest:
+    """The same search, as its user would ask for it again."""
+    fields = {
+        "space": "smoke", "trials": 4, "confirm": "1x1", "name": "old", "runs_dir": runs,
+        "tracking_uri": NO_TRACKING,
+    }  # fmt: skip
+    return SearchRequest.model_validate(fields | changes)
+
+
+def test_it_opens_and_says_what_it_said(runs: Path) -> None:
+    answer = call_here("status", "old", "--json", "--runs-dir", runs)
+    assert answer.code == 0, answer.err
+    told = json.loads(answer.out)
+    assert (told["state"], told["outcomes"]) == ("finished", {"completed": 2, "stopped": 2})
+    report = call_here("report", "old", "--runs-dir", runs)
+    assert report.code == 0, report.err
+    # Its winner's answers on the test split, read once, by the version that made it.
+    assert "0.8496 right" in (runs / "old" / "report.md").read_text()
+
+
+def test_the_same_command_shows_its_result_and_trains_nothing(runs: Path) -> None:
+    before = recorded(runs)
+
+    def train(*_: object) -> None:
+        raise AssertionError("a finished trial would be trained again")
+
+    result = run_search(asked(runs), run_trials=train)
+    assert result.exit_code == 0
+    assert recorded(runs).table == before.table
+
+
+def test_it_can_be_extended(runs: Path) -> None:
+    before = recorded(runs)
+    result = run_search(asked(runs, trials=7, confirm="none"), run_trials=SyntheticRunner())
+    assert result.exit_code == 0
+    now = recorded(runs)
+    assert now.table[: len(before.table)] == before.table
+    assert sum(not trial.is_confirm_run for trial in now.trials) == 7
+
+
+def test_the_tables_of_today_are_those_of_the_newest_release(tmp_path: Path) -> None:
+    """A change of the tables needs a new schema version, and a stored search of it."""
+
+    def tables(connection: sqlite3.Connection) -> dict[str, str]:
+        query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        return dict(connection.execute(query).fetchall())
+
+    Database.open(tmp_path / "search.db", create=True).close()
+    with (
+        contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as new,
+        contextlib.closing(sqlite3.connect(":memory:")) as old,
+    ):
+        old.executescript((NEWEST / "record.sql").read_text())
+        assert tables(new) == tables(old)
