@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class RunsFolder:
         """
         try:
             folders = list(self.root.iterdir()) if self.root.exists() else []
-            found = {p.name for p in folders if (p / "search.db").is_file()}
+            found = {p.name for p in folders if _is_plain(p.name) and (p / "search.db").is_file()}
         except OSError as error:
             raise UnfitError(
                 f"the runs folder {self.root} cannot be read ({error.strerror}): choose another "
@@ -199,8 +200,7 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: It is not.
     """
-    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-    if not name or not set(name) <= allowed or name[0] in ".-" or len(name) > 100:
+    if not _is_plain(name):
         raise UsageError(
             f"{name!r} cannot name a search: a name has 1 to 100 letters, digits, `.`, `_` or "
             "`-`, and starts with a letter, a digit or `_`"
@@ -211,3 +211,7 @@ def checked_name(name: str) -> str:
             f"(nor are {', '.join(sorted(NOT_SEARCHES - {name}))})"
         )
     return name
+
+
+def _is_plain(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) is not None

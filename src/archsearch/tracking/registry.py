@@ -39,10 +39,10 @@ def check_names(model: str, alias: str) -> None:
     Raises:
         UsageError: One of them is such a name.
     """
-    if not re.fullmatch(r"[^/:'\"\s]{1,200}", model):
+    if not re.fullmatch(r"(?!\.\.?$)[^/\\:'\"\s\x00-\x1f\x7f]{1,200}", model):
         raise UsageError(
             f"--model {model!r}: a registered model's name has 1 to 200 characters, without "
-            "spaces, quotes, `/` or `:`"
+            "spaces, quotes, slashes or `:`, and is neither `.` nor `..`"
         )
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", alias) or re.fullmatch(r"v\d+|latest", alias):
         raise UsageError(
