@@ -25,10 +25,16 @@ class Assignment(Frozen):
     data: PreparedData
     folder: str
     """Of the trial's checkpoints and log: an absolute path or a URI that every worker reaches."""
-    data_copy: str | None = None
-    """Where a worker gets the data if the file of `data` is not on its machine."""
+    shared: str | None = None
+    """The storage from which a worker gets the data if the file is not on its machine."""
+    num_workers: int = Field(default=1, ge=1)
+    """Processes that train it together."""
     num_threads: int = Field(ge=1)
+    """Of each of them."""
     num_gpus: float = Field(ge=0)
+    """Of each of them."""
+    sync_batch_norm: bool = False
+    """Whether BatchNorm normalises by the batch of all workers."""
 
 
 class EpochReport(Frozen):

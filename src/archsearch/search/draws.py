@@ -65,6 +65,7 @@ class Draws:
 
     Attributes:
         on_refusal: Called with each draw that takes no number, before the next one.
+        batch_scale: How many times the recipe's batch and learning rate every trial's are.
         memory: What trials that ran out of memory have taught; baselines are tried all the same.
         skipped_baselines: Baselines above a cap, by name, with the reason.
     """
@@ -77,6 +78,7 @@ class Draws:
     seed: int
     random_share: float
     on_refusal: Callable[[Refusal], None]
+    batch_scale: int = 1
     memory: MemoryLimit = field(default_factory=MemoryLimit)
     skipped_baselines: dict[str, str] = field(default_factory=dict)
     _baselines: list[dict[str, Any]] = field(default_factory=list)
@@ -210,4 +212,7 @@ class Draws:
 
     def _config(self, params: dict[str, Any], place: int) -> TrialConfig:
         seed = seed_of(self.seed, "trial", place)
-        return self.space.config(params, self.input_spec, seed, self.max_epochs)
+        config = self.space.config(params, self.input_spec, seed, self.max_epochs)
+        scaled = config.model_copy(update={"batch_scale": self.batch_scale})
+        _ = scaled.effective_recipe  # a ValueError here is a refusal, later a failed trial
+        return scaled

@@ -14,6 +14,9 @@ LOSS_KINDS: tuple[LossKind, ...] = get_args(LossKind)
 
 # Losses that are nobody's fault are forgiven more often than those a variant may cause.
 _FORGIVEN: dict[LossKind, int] = {"lost": 4, "preempted": 100, "memory": 1, "hung": 1}
+TAKEN_BACK = "its machine was taken back"
+"""Why a worker is `preempted`."""
+
 _OUTCOME: dict[LossKind, Outcome] = {
     "lost": "failed",
     "preempted": "failed",

@@ -14,6 +14,7 @@ from archsearch.record.trial import TrialRecord
 from archsearch.search.preflight import InfeasibleError
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.footprint import MIB, smallest_micro_batch_of, training_memory
+from archsearch.training.memory import share_of
 from archsearch.training.precision import Precision
 
 RAN_OUT = "ran out of memory"
@@ -50,6 +51,8 @@ class MemoryLimit:
     """
 
     precision: Precision = "float32"
+    num_workers: int = 1
+    """How many share a batch; memory is that of one of them."""
     _fitted: list[_Seen] = field(default_factory=list)
     _failed: list[_Seen] = field(default_factory=list)
 
@@ -69,8 +72,8 @@ class MemoryLimit:
         used = [epoch.result.get("micro_batch") for epoch in trial.epochs]
         if trial.outcome == "out_of_memory":
             whole = "memory" in trial.attempts.values()
-            micro_batch = used[-1] if whole and used else _asked(config, whole)
-            failed = _seen(trial, config, micro_batch or _asked(config, whole), whole)
+            micro_batch = used[-1] if whole and used else self._asked(config, whole)
+            failed = _seen(trial, config, micro_batch or self._asked(config, whole), whole)
             self._failed.append(failed)
             return (
                 f"trial {trial.number} {RAN_OUT}; {self._predicted(failed)}: what is "
@@ -87,7 +90,7 @@ class MemoryLimit:
             InfeasibleError: Not even a smaller one did; says which.
         """
         for failed in self._binding():
-            micro_batch = _asked(config, failed.whole)
+            micro_batch = self._asked(config, failed.whole)
             needed = self._bytes(config, micro_batch)
             if needed >= self._bytes(failed.config, failed.micro_batch):
                 raise InfeasibleError(
@@ -110,15 +113,17 @@ class MemoryLimit:
         return f"{memory:,.1f} MiB predicted in batches of {seen.micro_batch}"
 
     def _bytes(self, config: TrialConfig, micro_batch: int) -> int:
-        return training_memory(config.architecture, config.input, micro_batch, self.precision).peak
+        size, workers = micro_batch, self.num_workers
+        return training_memory(
+            config.architecture, config.input, size, self.precision, workers
+        ).peak
 
-
-def _asked(config: TrialConfig, whole: bool) -> int:
-    """The batch that must fit: as it is, or cut as far as it can be."""
-    batch_size = config.recipe.batch_size
-    if whole:
-        return batch_size
-    return smallest_micro_batch_of(config.architecture, config.input, batch_size)
+    def _asked(self, config: TrialConfig, whole: bool) -> int:
+        """The share of a batch that must fit: as it is, or cut as far as it can be."""
+        batch_size, workers = config.effective_recipe.batch_size, self.num_workers
+        if whole:
+            return share_of(batch_size, workers)
+        return smallest_micro_batch_of(config.architecture, config.input, batch_size, workers)
 
 
 def _seen(trial: TrialRecord, config: TrialConfig, micro_batch: int, whole: bool = False) -> _Seen:

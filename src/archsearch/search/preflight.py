@@ -16,6 +16,7 @@ from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.footprint import training_memory
+from archsearch.training.memory import share_of
 from archsearch.training.precision import Precision
 
 MAX_REFUSALS_IN_A_ROW = 200
@@ -47,6 +48,10 @@ class Preflight:
     """The cap on MACs that is there because no accelerator is; one of `caps`."""
     precision: Precision = "float32"
     """At which memory is predicted: float32 takes the most, so it is safe for any worker."""
+    num_workers: int = 1
+    """How many share a batch of every trial."""
+    batch_scale: int = 1
+    """How many times the recipe's that batch is."""
 
     def check(self, config: TrialConfig) -> dict[str, Any]:
         """The cost of a variant, counted on the meta device.
@@ -54,8 +59,15 @@ class Preflight:
         `memory_mib` is told only where it is capped: it takes as long again to predict.
 
         Raises:
-            InfeasibleError: A cap is exceeded, or the network does not fit the images.
+            InfeasibleError: A cap is exceeded, the network does not fit the images, or the batch
+                not so many workers.
         """
+        batch_size = config.recipe.batch_size * self.batch_scale
+        if self.num_workers > 1 and batch_size // self.num_workers < 2:
+            raise InfeasibleError(
+                f"{config.name}: a batch of {batch_size} gives {self.num_workers} workers fewer "
+                "than two images each (lift it: fewer --workers-per-trial)"
+            )
         try:
             cost = complexity(config.architecture, config.input)
         except ArchitectureError as error:
@@ -64,7 +76,11 @@ class Preflight:
         told = cost.model_dump(mode="json")
         if any(caps.max_memory_mib is not None for caps, _ in self.caps):
             memory = training_memory(
-                config.architecture, config.input, config.recipe.batch_size, self.precision
+                config.architecture,
+                config.input,
+                share_of(batch_size, self.num_workers),
+                self.precision,
+                self.num_workers,
             )
             self._refuse_above(config, memory_mib=memory.peak_mib)
             told["memory_mib"] = memory.peak_mib

@@ -7,11 +7,13 @@ import functools
 import logging
 import platform
 from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 import torch
 
-from archsearch.data import PreparedData, ResidentData, load_resident
+from archsearch.data import PreparedData, ResidentData, data_here, load_resident
 from archsearch.errors import UnfitError, UsageError
+from archsearch.phrases import plural
 from archsearch.record.paths import TrialPaths
 from archsearch.record.trial import Outcome
 from archsearch.search.assignment import (
@@ -31,18 +33,29 @@ from archsearch.training.checkpoint_file import (
     prune,
     write_checkpoint,
 )
+from archsearch.training.distributed import ALONE, LostRankError, Ranks
 from archsearch.training.loop import Training
 from archsearch.training.memory import OutOfMemoryDuringTrainingError
 from archsearch.training.result import EpochResult
 
 logger = logging.getLogger(__name__)
 
+_Told = TypeVar("_Told")
 
-def work(assignment: Assignment) -> Generator[Report, None, None]:
+
+def work(assignment: Assignment, ranks: Ranks = ALONE) -> Generator[Report, None, None]:
     """Train a trial from where it stands; one report an epoch, each after its checkpoint.
 
-    Never raises: what goes wrong with the variant becomes its outcome, what goes wrong with the
-    machine becomes trouble that the driver decides about.
+    What goes wrong with the variant becomes its outcome, what goes wrong with the machine becomes
+    trouble that the driver decides about.
+
+    Args:
+        assignment: What to do.
+        ranks: The processes that train the trial, of which this is the first; `follow` is what
+            the others do.
+
+    Raises:
+        LostRankError: One of them is gone; a process alone never raises.
     """
     paths = TrialPaths(storage_path(assignment.folder))
     try:
@@ -52,18 +65,42 @@ def work(assignment: Assignment) -> Generator[Report, None, None]:
             # `record.attempts.workers_in_log` reads this line.
             what = (assignment.attempt, assignment.config.name, platform.node())
             logger.info("attempt %d at %s on %s", *what)
-            with contextlib.closing(_reports(assignment, paths)) as reports:
+            epochs = _epochs(assignment, paths, ranks)
+            with contextlib.closing(_judged(assignment, epochs)) as reports:
                 for report in reports:
                     log.flush()
                     yield report
     except (OSError, UnfitError) as error:
-        reason = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            reason = f"{error.strerror}: {error.filename or paths.root}"
-        yield TroubleReport(number=assignment.number, attempt=assignment.attempt, reason=reason)
+        yield _trouble(assignment, error)
 
 
-def _reports(assignment: Assignment, paths: TrialPaths) -> Generator[Report, None, None]:
+def follow(assignment: Assignment, ranks: Ranks) -> Generator[Report | None, None, None]:
+    """Train a trial as one of its processes beside the first, which publishes and reports.
+
+    Yields None after each epoch; a report only where something has gone wrong, which the first
+    process may not know.
+
+    Raises:
+        LostRankError: One of the processes is gone.
+    """
+    try:
+        yield from _judged(assignment, _steps(assignment, ranks))
+    except (OSError, UnfitError) as error:
+        yield _trouble(assignment, error)
+
+
+def _trouble(assignment: Assignment, error: Exception) -> TroubleReport:
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason = f"{error.strerror}: {error.filename or assignment.folder}"
+    return TroubleReport(number=assignment.number, attempt=assignment.attempt, reason=reason)
+
+
+def _judged(
+    assignment: Assignment, epochs: Iterator[_Told]
+) -> Generator[_Told | EndReport, None, None]:
+    """What is told of epochs, and the trial's end where they break off."""
+
     def end(outcome: Outcome, reason: str) -> EndReport:
         logger.info("%s: %s", outcome, reason)
         return EndReport(
@@ -71,10 +108,10 @@ def _reports(assignment: Assignment, paths: TrialPaths) -> Generator[Report, Non
         )
 
     try:
-        yield from _epochs(assignment, paths)
+        yield from epochs
     except OutOfMemoryDuringTrainingError as error:
         yield end("out_of_memory", str(error))
-    except (OSError, UnfitError):
+    except (OSError, UnfitError, LostRankError):
         raise
     except UsageError as error:
         yield end("infeasible", str(error))
@@ -83,20 +120,47 @@ def _reports(assignment: Assignment, paths: TrialPaths) -> Generator[Report, Non
         yield end("failed", f"{type(error).__name__}: {error}")
 
 
-def _epochs(assignment: Assignment, paths: TrialPaths) -> Iterator[Report]:
+def _training(assignment: Assignment, ranks: Ranks) -> Training:
     torch.set_num_threads(assignment.num_threads)
     device = "cuda" if assignment.num_gpus and torch.cuda.is_available() else "cpu"
-    training = Training(
-        assignment.config, assignment.data, _resident(assignment.data), device=device
+    data, resident = _resident(assignment.data, assignment.shared)
+    return Training(
+        assignment.config,
+        data,
+        resident,
+        device=device,
+        ranks=ranks,
+        synchronise_norms=assignment.sync_batch_norm,
     )
+
+
+def _steps(assignment: Assignment, ranks: Ranks) -> Iterator[None]:
+    """The same exchanges as in `_epochs`, in the same order."""
+    training = _training(assignment, ranks)
+    payload = ranks.bytes_of_first(None)
+    if payload is not None:
+        training.load_state_bytes(payload)
+    for result in training.epochs():
+        if result.diverged:
+            return
+        training.state_bytes()
+        yield None
+
+
+def _epochs(assignment: Assignment, paths: TrialPaths, ranks: Ranks) -> Iterator[Report]:
+    training = _training(assignment, ranks)
+    device = training.device.type
     digest = assignment.config.seeded_digest
     history: tuple[EpochResult, ...] = ()
     recovery = newest_valid(paths.checkpoints, assignment.issued_attempts, digest)
     warnings = recovery.skipped
-    if recovery.checkpoint is not None:
-        training.load_state_bytes(recovery.checkpoint.payload())
-        history = recovery.checkpoint.header.history
-    logger.info("training begins after epoch %d on %s", training.finished_epochs, device)
+    found = recovery.checkpoint
+    payload = ranks.bytes_of_first(None if found is None else found.payload())
+    if found is not None and payload is not None:
+        training.load_state_bytes(payload)
+        history = found.header.history
+    begun = (training.finished_epochs, device, plural(ranks.size, "worker"))
+    logger.info("training begins after epoch %d on %s, by %s", *begun)
     sample_load(device)  # what was before is not this trial's
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
@@ -157,6 +221,7 @@ def _published(
 
 
 @functools.lru_cache(maxsize=1)
-def _resident(data: PreparedData) -> ResidentData:
+def _resident(data: PreparedData, shared: str | None) -> tuple[PreparedData, ResidentData]:
     """The data of the search; stays from one trial to the next on a warm worker."""
-    return load_resident(data)
+    here = data_here(data, None if shared is None else storage_path(shared))
+    return here, load_resident(here)

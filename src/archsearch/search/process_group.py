@@ -1,0 +1,67 @@
+"""The process group of a trial's workers: on one machine, nothing listens beyond loopback."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch.distributed as dist
+from ray.train.torch import TorchConfig
+from ray.train.torch.config import _TorchBackend
+
+_LOOPBACK = ("lo", "lo0")
+"""Its names on Linux and macOS."""
+
+
+@dataclass
+class ProcessGroupConfig(TorchConfig):
+    """As Ray Train's own; but workers that share a machine meet in a file and talk on loopback.
+
+    Torch's store, by which the workers of several machines meet, listens on every address of the
+    first one, and gloo on the one that the host's name stands for.
+    """
+
+    @property
+    def backend_cls(self) -> type[_TorchBackend]:
+        """Joins the workers."""
+        return _Backend
+
+
+class _Backend(_TorchBackend):
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        """Join the workers, which are placed but idle."""
+        machines = {worker.metadata.node_id for worker in worker_group.get_workers()}
+        if len(machines) > 1:
+            super().on_start(worker_group, backend_config)
+            return
+        store = worker_group.execute_single(0, _new_store)
+        size = len(worker_group)
+        seconds = backend_config.timeout_s
+        told = (backend_config.backend, store, size, seconds)
+        ray.get([worker_group.execute_single_async(i, _join, i, *told) for i in range(size)])
+
+
+def _new_store() -> str:
+    """A file that is not there yet; torch deletes it when the group ends."""
+    return str(Path(tempfile.gettempdir()) / f"archsearch-workers-{secrets.token_hex(16)}")
+
+
+def _join(rank: int, backend: str, store: str, size: int, seconds: float) -> None:
+    loopback = next((name for _, name in socket.if_nameindex() if name in _LOOPBACK), None)
+    if loopback is not None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", loopback)
+    dist.init_process_group(
+        backend,
+        init_method=f"file://{store}",
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=seconds),
+    )
