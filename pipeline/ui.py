@@ -39,9 +39,11 @@ def ui(
 ) -> None:
     """Serve the tracking store of all searches."""
     from archsearch.record.paths import RunsFolder
+    from archsearch.tracking.client import open_client
     from archsearch.tracking.exposure import checked_exposure
     from archsearch.tracking.server import TrackingServer
     from archsearch.tracking.store import tracking_store
+    from archsearch.tracking.views import view_links
 
     runs = RunsFolder(runs_dir)
     store = tracking_store(runs, tracking_uri)
@@ -58,6 +60,7 @@ def ui(
         print(f"MLflow on {store.label} starts …", flush=True)
         server.wait_until_ready()
         print(f"{server.url} (Ctrl-C ends it)", flush=True)
+        print("\n".join(view_links(open_client(store), server.url)), flush=True)
         sys.exit(server.wait())
 
 

@@ -27,7 +27,7 @@ from archsearch.tracking.courier import Courier
 from archsearch.tracking.sender import Sender, deliver
 from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.turn import Turn
-from archsearch.tracking.views import TRIALS
+from archsearch.tracking.views import TRIALS, view_links, view_path
 from archsearch.tracking.wording import UNIQUE_TAG
 from tests.tracking_support import Recorded, call, new_record, whole_search
 
@@ -117,6 +117,13 @@ def test_a_search_reads_as_people_browse_it(store: TrackingStore, record: Record
     ]
     known_columns = {*stopped["params"], *stopped["tags"], *stopped["metrics"]}
     assert set(columns) <= known_columns
+    charts = json.loads(view["state"])["compareRunCharts"]
+    drawn = {c["metricKey"] for c in charts if c["type"] == "LINE"}
+    assert drawn <= set(stopped["metrics"])
+    links = view_links(client, "http://127.0.0.1:5000")
+    assert links[links.index("wrn_vs_resnext") + 1].endswith(
+        f"http://127.0.0.1:5000{view_path(experiment.experiment_id, TRIALS)}"
+    )
     assert stopped["metrics"]["system/cpu_utilization_percentage"][0][2] == 50.0
     assert stopped["tags"]["worker"] == "node-1/4711"
 

@@ -8,8 +8,11 @@ of the box the list shows dates and sources, no metric, and cuts names off; henc
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _PREFIX = "mlflow.sharedViewState."
 # MLflow sorts views by age, the youngest first: fixed, so that sending again changes nothing.
@@ -34,13 +37,17 @@ _COLUMNS = (
 def view_tags() -> dict[str, str]:
     """The views as tags of an experiment."""
     best_first: dict[str, Any] = {"orderByKey": "metrics.`val_accuracy`", "orderByAsc": False}
-    only = "tags.kind = 'trial'"
+    best_first |= _charts(_cost("num_macs"), _cost("num_params"))
+    by_family = {"groupBy": _BY_FAMILY} | _charts()
     views: dict[str, tuple[str, dict[str, Any]]] = {
         TRIALS: ("Trials, best first", best_first),
-        FAMILIES: ("Families by epoch", {"searchFilter": only, "groupBy": _BY_FAMILY}),
+        FAMILIES: (
+            "Families by epoch",
+            by_family | {"searchFilter": "tags.kind = 'trial' and tags.arm != 'confirm'"},
+        ),
         FAIR: (
             "Families by epoch, random arm (drawn uniformly, never stopped)",
-            {"searchFilter": f"{only} and tags.arm = 'random'", "groupBy": _BY_FAMILY},
+            by_family | {"searchFilter": "tags.kind = 'trial' and tags.arm = 'random'"},
         ),
     }
     return {
@@ -61,6 +68,75 @@ def view_path(experiment_id: str, view: str, *, charts: bool = False) -> str:
     mode = {"compareRunsMode": "CHART"} if charts else {}
     query = {"workflowType": "machine_learning"} | mode | {"viewStateShareKey": view}
     return f"/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def view_links(client: MlflowClient, url: str) -> list[str]:
+    """Lines that name the views of the spaces searched last, with their addresses.
+
+    Args:
+        client: Of the store.
+        url: Of a server with MLflow's pages on that store.
+    """
+    lines = []
+    for experiment in client.search_experiments(order_by=["last_update_time DESC"]):
+        if _PREFIX + TRIALS in experiment.tags and len(lines) < 3 * _MOST_LINKED:
+            number = experiment.experiment_id
+            lines += [
+                f"{experiment.name}",
+                f"  trials, best first  {url}{view_path(number, TRIALS)}",
+                f"  families by epoch   {url}{view_path(number, FAMILIES, charts=True)}",
+            ]
+    return lines
+
+
+_MOST_LINKED = 5
+
+_SECTION = "archsearch-metrics"
+# The search's own; a chart of one value beside those of its trials.
+_NOT_DRAWN = ("best_val_accuracy", "winner_val_accuracy", "winner_test_accuracy")
+
+
+def _charts(*first: dict[str, Any]) -> dict[str, Any]:
+    """What is drawn first; below, MLflow adds the other metrics by name, which is all it does."""
+    drawn = [_curve("val_accuracy"), *first, _curve("val_loss"), _curve("train_loss")]
+    hidden = [_chart("BAR", name, metricKey=name, deleted=True) for name in _NOT_DRAWN]
+    section = {"uuid": _SECTION, "name": "Model metrics", "display": True, "isReordered": True}
+    return {"compareRunCharts": drawn + hidden, "compareRunSections": [section]}
+
+
+def _chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    common = {"type": kind, "uuid": f"archsearch-{name}", "metricSectionId": _SECTION}
+    return common | {"runsCountToCompare": 100, "deleted": False, "isGenerated": False} | fields
+
+
+def _curve(metric: str) -> dict[str, Any]:
+    """A metric by epoch: a line a run, or a family's mean."""
+    return _chart(
+        "LINE",
+        metric,
+        metricKey=metric,
+        lineSmoothness=0,
+        scaleType="linear",
+        xAxisScaleType="linear",
+        xAxisKey="step",
+        selectedXAxisMetricKey="",
+        yAxisKey="metric",
+        yAxisExpressions=[],
+        range={},
+        ignoreOutliers=False,
+        useGlobalXaxisKey=True,
+        useGlobalLineSmoothing=True,
+    )
+
+
+def _cost(metric: str) -> dict[str, Any]:
+    """The accuracy by what a variant costs: a point a run."""
+    return _chart(
+        "SCATTER",
+        f"val_accuracy-{metric}",
+        xaxis={"key": metric, "type": "METRIC"},
+        yaxis={"key": "val_accuracy", "type": "METRIC"},
+    )
 
 
 _BY_FAMILY = {

@@ -143,3 +143,7 @@ def test_the_note_stays_short_and_is_replaced_when_a_search_ends_again() -> None
 
 def test_long_texts_are_cut_to_what_servers_take() -> None:
     assert len(wording.as_tags({"reason": "x" * 20_000})["reason"]) <= 5000
+
+
+def test_a_saved_view_is_as_long_as_servers_take() -> None:
+    assert all(len(view) <= 5000 for view in wording.EXPERIMENT_TAGS.values())
