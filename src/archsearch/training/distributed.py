@@ -8,8 +8,9 @@ others would wait for it forever. And an exchange that fails can only mean that 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -17,7 +18,11 @@ import torch.distributed as dist
 from torch import nn
 
 from archsearch.errors import ArchsearchError
-from archsearch.training.memory import learns_statistics
+from archsearch.training.memory import (
+    OutOfMemoryDuringTrainingError,
+    is_out_of_memory,
+    learns_statistics,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -85,6 +90,25 @@ class Ranks:
         told = torch.tensor(value)
         dist.all_reduce(told, dist.ReduceOp.MAX)
         return int(told)
+
+    @contextlib.contextmanager
+    def run_out_together(self, message: str) -> Iterator[None]:
+        """A block in which memory may run out: a process that gives up must not be waited for.
+
+        Raises:
+            OutOfMemoryDuringTrainingError: It did, of this process or of another one.
+        """
+        failed: BaseException | None = None
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = error
+        except OutOfMemoryDuringTrainingError as error:
+            failed, message = error, str(error)
+        if self.any(failed is not None):
+            raise OutOfMemoryDuringTrainingError(message) from failed
 
     @_exchange
     def sum_in_place(self, tensor: torch.Tensor) -> None:

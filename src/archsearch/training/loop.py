@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -17,18 +16,16 @@ from archsearch.spaces.trial import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms
-from archsearch.training.memory import OutOfMemoryDuringTrainingError, is_out_of_memory
 from archsearch.training.objective import is_right, loss_of
 from archsearch.training.precision import Precision, native_precision
 from archsearch.training.predict import predict
-from archsearch.training.randomness import LentRandomness, derived_seed
+from archsearch.training.randomness import LentRandomness
 from archsearch.training.result import EpochResult
 from archsearch.training.state import TrainingState, pack, unpack
 from archsearch.training.stepper import Stepper
+from archsearch.training.streams import RandomStreams
 
 _NAN = float("nan")
-_SHARED = "order"
-"""The one generator that is the same in every process."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,12 @@ class Training:
         self._ranks = ranks
         self._synchronise_norms = synchronise_norms and ranks.size > 1
         self._randomness = LentRandomness(config.seed, self.device)
-        with self._all_or_none(f"out of memory while {config.name} was built"):
+        building = f"out of memory while {config.name} was built"
+        with ranks.run_out_together(building):
             model = self._built_model()
             self._batches = self._batches_of(data.train)
             self._val = _moved(_part_of(data.val, ranks), self.device)
-        with self._all_or_none(f"out of memory while {config.name} was built"):
+        with ranks.run_out_together(building):
             self._stepper = Stepper(
                 model,
                 config.effective_recipe,
@@ -125,22 +123,7 @@ class Training:
                 ranks=ranks,
             )
         self._num_val = len(data.val)
-        self._start_own_streams()
-
-    @contextlib.contextmanager
-    def _all_or_none(self, message: str) -> Iterator[None]:
-        """Run out of memory together: a process that cannot go on must not be waited for."""
-        failed: BaseException | None = None
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            failed = error
-        except OutOfMemoryDuringTrainingError as error:
-            failed, message = error, str(error)
-        if self._ranks.any(failed is not None):
-            raise OutOfMemoryDuringTrainingError(message) from failed
+        self._streams = RandomStreams(config.seed, self._randomness, self._batches, ranks)
 
     def _built_model(self) -> nn.Module:
         model: nn.Module
@@ -158,17 +141,6 @@ class Training:
         return TrainingBatches(
             train, self._prepared, recipe, seed, device=device, ranks=self._ranks
         )
-
-    def _start_own_streams(self) -> None:
-        """Begin what is this process's own, after the network was made equal everywhere.
-
-        The first process goes on with what one alone would have.
-        """
-        if self._ranks.is_first:
-            return
-        where = f"process {self._ranks.rank} from epoch {self._finished_epochs}"
-        self._randomness.start(derived_seed(self.config.seed, f"dropout, {where}"))
-        self._batches.start_augmentation(self._finished_epochs)
 
     @property
     def finished_epochs(self) -> int:
@@ -259,7 +231,7 @@ class Training:
         once.
         """
         sums = torch.zeros(2, dtype=torch.float64)
-        with self._all_or_none("out of memory while validating"):
+        with self._ranks.run_out_together("out of memory while validating"):
             if len(self._val):
                 logits = predict(
                     self.averaged_model,
@@ -291,19 +263,9 @@ class Training:
                 finished_epochs=self._finished_epochs,
                 reason=self._reason,
                 stepper=self._stepper.state(),
-                generators=self._random_states(),
+                generators=self._streams.states(),
             )
         )
-
-    def _random_states(self) -> dict[str, torch.Tensor]:
-        """Every process's generators: those of the first under the names of one alone."""
-        own = self._randomness.state | self._batches.random_state()
-        streams = {
-            _stream(name, rank): state
-            for name in sorted(own.keys() - {_SHARED})
-            for rank, state in enumerate(self._ranks.all_of(own[name]))
-        }
-        return {_SHARED: own[_SHARED], **streams}
 
     def load_state_bytes(self, payload: bytes) -> None:
         """Continue where `state_bytes` was taken, on any device, by any number of processes.
@@ -320,30 +282,12 @@ class Training:
         state = unpack(payload)
         try:
             self._stepper.load_state(state.stepper)
-            self._finished_epochs = state.finished_epochs
-            self._load_streams(state.generators)
+            self._streams.load(state.generators, state.finished_epochs)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the state is not of {self.config.name}: {error}") from error
+        self._finished_epochs = state.finished_epochs
         self._reason = state.reason
         self._is_between_epochs = True
-
-    def _load_streams(self, generators: dict[str, torch.Tensor]) -> None:
-        names = self._randomness.state | self._batches.random_state()
-        own = {
-            name: generators[told]
-            for name in names
-            if (told := _stream(name, self._ranks.rank)) in generators
-        }
-        if "augmentation" not in own:  # fewer processes wrote it
-            self._start_own_streams()
-            own = self._batches.random_state()
-        self._randomness.load(own)
-        self._batches.set_random_state(own | {_SHARED: generators[_SHARED]})
-
-
-def _stream(name: str, rank: int) -> str:
-    """What a checkpoint calls the generator `name` of a process."""
-    return f"{name} of process {rank}" if rank else name
 
 
 def _part_of(split: Split, ranks: Ranks) -> Split:
