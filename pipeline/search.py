@@ -10,7 +10,15 @@ import typer
 
 from archsearch.errors import UsageError
 from pipeline._main import new_app, run
-from pipeline._options import Data, Database, DataDir, RunsDir, TrackingUri, parsed_duration
+from pipeline._options import (
+    Data,
+    Database,
+    DataDir,
+    RunsDir,
+    Storage,
+    TrackingUri,
+    parsed_duration,
+)
 
 app = new_app(
     "Search a space of convolutional networks, or continue a search.\n\n"
@@ -59,8 +67,35 @@ def search(
     cpus_per_trial: Annotated[int, typer.Option(min=1, help="Processor threads a trial.")] = 1,
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(min=0, help="GPUs a trial, or a fraction of one; by default one if any."),
+        typer.Option(
+            min=0,
+            help="GPUs a trial, or a fraction of one; by default one if any. Above 1, as many "
+            "workers train it together.",
+        ),
     ] = None,
+    workers_per_trial: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that train a trial together and share its batches, with a GPU each "
+            "where there are any; by default one, or as many as --gpus-per-trial.",
+        ),
+    ] = None,
+    sync_batch_norm: Annotated[
+        bool,
+        typer.Option(
+            "--sync-batch-norm",
+            help="Let BatchNorm normalise by the batch of all workers of a trial (GPUs only).",
+        ),
+    ] = False,
+    linear_scaling: Annotated[
+        bool,
+        typer.Option(
+            "--linear-scaling",
+            help="Let each worker of a trial take a whole batch, and multiply the learning rate "
+            "by their number, instead of sharing the batch.",
+        ),
+    ] = False,
     max_epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of full training; by default the space's.")
     ] = None,
@@ -107,6 +142,7 @@ def search(
         typer.Option(help="The search's name; by default it follows from space, data and seed."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
+    storage: Storage = None,
     database: Database = None,
     tracking_uri: TrackingUri = None,
     address: Annotated[
@@ -144,6 +180,9 @@ def search(
         concurrency=concurrency,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        workers_per_trial=workers_per_trial,
+        sync_batch_norm=sync_batch_norm,
+        linear_scaling=linear_scaling,
         max_epochs=max_epochs,
         max_params=parsed_count("--max-params", max_params),
         max_macs=max_macs if max_macs == "default" else parsed_count("--max-macs", max_macs),
@@ -154,6 +193,7 @@ def search(
         seed=seed,
         name=name,
         runs_dir=runs_dir,
+        storage=storage,
         database=database,
         tracking_uri=tracking_uri,
         address=address,

@@ -245,7 +245,7 @@ class ObjectPath(StoragePath):
     def open(self) -> contextlib.AbstractContextManager[BinaryIO]:
         """As of every place; the file is read whole, in one request."""
         # Behind a reader: of a bare `BytesIO`, `hashlib.file_digest` takes all from its start.
-        return io.BufferedReader(io.BytesIO(self.read()))  # type: ignore[arg-type]
+        return io.BufferedReader(io.BytesIO(self.read()))
 
     def read(self) -> bytes:
         """All of a file, in one request; raises as `open`."""

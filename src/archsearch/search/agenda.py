@@ -53,6 +53,13 @@ class Agenda:
         """Whether new trials belong to what was asked for, be they allowed now or not."""
         return not self.exhausted and num_issued < self.num_trials
 
+    def num_open(self, num_issued: int) -> int:
+        """Trials that could run now if there were room for all; confirm runs come later."""
+        if self.holds_up or self.alone is not None:
+            return len(self.running)
+        new = self.num_trials - num_issued if self.closed is None and not self.exhausted else 0
+        return len(self.running) + len(self.waiting) + max(0, new)
+
     def next(self, num_slots: int, num_issued: int) -> int | Turn | Pause:
         """The number of a trial that waits, NEW, CONFIRM, or why there is nothing to start."""
         if self.draining is not None:

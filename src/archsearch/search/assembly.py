@@ -8,9 +8,10 @@ from archsearch.halving.rung_table import RungTable
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.record.writer import Writer
 from archsearch.search.confirmation import Confirmation
-from archsearch.search.director import Director, Slot
+from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Said
+from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.patience import Patience
 from archsearch.search.plan import Plan
 from archsearch.search.study import Study
@@ -43,6 +44,8 @@ def make_director(
         seed=plan.request.seed,
         random_share=plan.request.random_share,
         on_refusal=writer.refuse,
+        batch_scale=plan.batch_scale,
+        memory=MemoryLimit(num_workers=plan.shape.num_workers),
     )
     draws.restore(trials, refusals)
     draws.memory.restore(search_trials(trials), forgive=plan.request.retry_memory)
@@ -57,8 +60,9 @@ def make_director(
         rungs=RungTable(plan.ladder),
         data=plan.data,
         num_trials=plan.request.trials,
-        slot=Slot(plan.request.cpus_per_trial, plan.gpus_per_trial),
+        shape=plan.shape,
         patience=Patience(plan.request.hang_seconds),
         listener=listener,
         confirmation=Confirmation(plan.request.confirm_spec, plan.request.seed, listener),
+        sync_batch_norm=plan.request.sync_batch_norm,
     )

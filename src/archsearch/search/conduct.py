@@ -20,6 +20,7 @@ class Conduct:
         self.error: BaseException | None = None
         self.stop_now = False
         self.on_started: Callable[[int, str], None] = lambda num_slots, devices: None
+        self.say: Callable[[str], None] = lambda sentence: None
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error, unless there is one already."""

@@ -42,16 +42,19 @@ class Confirmation:
         """Whether confirm runs are wanted that were not started, now or when the search ends."""
         return bool(missing_runs(trials, self._spec))
 
+    def num_due(self, trials: Sequence[TrialRecord]) -> int:
+        """How many could be started now."""
+        known = all(trial.is_finished for trial in search_trials(trials))
+        return len(missing_runs(trials, self._spec)) if known else 0
+
     def next(self, trials: Sequence[TrialRecord]) -> Draw | None:
         """The confirm run to start; None while search trials run, and when all were started.
 
         Finalists are known when every search trial has ended, and not before.
         """
-        if not all(trial.is_finished for trial in search_trials(trials)):
+        if not self.num_due(trials):
             return None
         missing = missing_runs(trials, self._spec)
-        if not missing:
-            return None
         self._announce(trials, len(missing))
         finalist, replicate = missing[0]
         seed = seed_of(self._seed, "confirm", finalist.config_digest, replicate)

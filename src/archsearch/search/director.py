@@ -7,7 +7,7 @@ the same (`run_in_process` in `inline.py`), and so can a simulation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from archsearch.analysis.unfairness import FairnessWatch
@@ -35,18 +35,11 @@ from archsearch.search.events import (
 from archsearch.search.losses import Loss
 from archsearch.search.patience import Patience
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
+from archsearch.search.slots import TrialShape
 from archsearch.search.study import Study
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What a trial may use: whole threads, and GPUs or a fraction of one."""
-
-    num_threads: int = 1
-    num_gpus: float = 0.0
 
 
 class Director:
@@ -62,10 +55,11 @@ class Director:
         rungs: RungTable,
         data: PreparedData,
         num_trials: int,
-        slot: Slot,
+        shape: TrialShape,
         patience: Patience,
         listener: Listener,
         confirmation: Confirmation | None = None,
+        sync_batch_norm: bool = False,
     ) -> None:
         self._writer = writer
         self._paths = paths
@@ -73,13 +67,15 @@ class Director:
         self._study = study
         self._rungs = rungs
         self._data = data
-        self._slot = slot
+        self._shape = shape
+        self._sync_batch_norm = sync_batch_norm
         self._tell = listener
         self._patience = patience
         self._fairness = FairnessWatch(rungs.ladder.rungs)
         self._confirmation = confirmation or Confirmation()
         self._agenda = Agenda(num_trials)
         self._trials: dict[int, TrialRecord] = {}
+        self._num_issued = 0  # search trials, which are counted with every ask
         self._skipped: set[str] = set()
 
     @property
@@ -91,10 +87,16 @@ class Director:
     def unfinished(self) -> bool:
         """Whether something of what was asked for is left to do."""
         return (
-            self._agenda.asks_for_more(len(search_trials(self.trials)))
+            self._agenda.asks_for_more(self._num_issued)
             or any(not trial.is_finished for trial in self._trials.values())
             or self._confirmation.is_due(self.trials)
         )
+
+    @property
+    def num_open(self) -> int:
+        """Trials that could run now if there were room for all."""
+        due = self._confirmation.num_due(self.trials)
+        return self._agenda.num_open(self._num_issued) + due
 
     @property
     def ending(self) -> str | None:
@@ -125,6 +127,7 @@ class Director:
         wait to be issued again.
         """
         self._trials = {trial.number: trial for trial in trials}
+        self._num_issued = len(search_trials(trials))
         recorded = [(epoch, trial) for trial in trials for epoch in trial.epochs]
         for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
             if epoch.val_accuracy is not None:
@@ -172,7 +175,7 @@ class Director:
         Raises:
             UnfitError: No variant is feasible.
         """
-        answer = self._agenda.next(num_slots, len(search_trials(self.trials)))
+        answer = self._agenda.next(num_slots, self._num_issued)
         if isinstance(answer, Pause):
             return answer
         if isinstance(answer, int):
@@ -191,6 +194,7 @@ class Director:
         trial = draw.as_trial(len(self._trials), now_ms())
         self._writer.add_trial(trial)
         self._trials[trial.number] = trial
+        self._num_issued += not trial.is_confirm_run
         return self._assignment(trial, 1)
 
     def _issue_again(self, number: int) -> Assignment:
@@ -212,8 +216,11 @@ class Director:
             config=TrialConfig.model_validate(trial.config),
             data=self._data,
             folder=str(self._paths.trial(trial.number).root.absolute()),
-            num_threads=self._slot.num_threads,
-            num_gpus=self._slot.num_gpus,
+            shared=None if self._paths.storage is None else str(self._paths.storage),
+            num_workers=self._shape.num_workers,
+            num_threads=self._shape.num_cpus,
+            num_gpus=self._shape.num_gpus,
+            sync_batch_norm=self._sync_batch_norm,
         )
 
     def on_report(self, report: Report) -> Decision:

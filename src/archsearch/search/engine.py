@@ -7,7 +7,9 @@ import logging
 import math
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,18 @@ from typing import Any
 
 from archsearch.errors import UnfitError
 from archsearch.phrases import plural
+from archsearch.search.cluster import (
+    check_command_line,
+    keep_credentials_here,
+    workers_environment,
+)
 from archsearch.search.conduct import Conduct
+from archsearch.search.ray_client import join, tune_stays_here
 from archsearch.search.request import SearchRequest
 from archsearch.search.room import check_room
+from archsearch.search.scouts import Scouts
 from archsearch.search.security import make_token, protect_token, ray_on_loopback
+from archsearch.search.slots import TrialShape
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -39,7 +49,7 @@ _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 
 @contextlib.contextmanager
-def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
+def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     """Ray, started or joined; yields the folder of its logs on this machine.
 
     A Ray started here listens on loopback only and ends with the block.
@@ -52,20 +62,24 @@ def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    starting = contextlib.ExitStack()
     if request.address is not None:
-        options |= {"address": request.address}
+        check_command_line()
+        code = starting.enter_context(workers_environment())
+        options |= {"address": request.address, "runtime_env": code}
     else:
+        starting.enter_context(ray_on_loopback())
         options |= {
             "address": "local",  # whatever RAY_ADDRESS says
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
             "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
-        } | _local_resources(request, gpus_per_trial)
+        } | _local_resources(request, shape)
         make_token()
         protect_token()
     try:
-        with ray_on_loopback() if request.address is None else contextlib.nullcontext():
-            ray.init(**options)
+        with starting:
+            join(options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         what = f"join the Ray cluster at {request.address}" if request.address else "start Ray"
         raise UnfitError(f"cannot {what}: {error}") from error
@@ -78,11 +92,11 @@ def ray_session(request: SearchRequest, gpus_per_trial: float) -> Iterator[str]:
         ray.shutdown()
 
 
-def _local_resources(request: SearchRequest, gpus_per_trial: float) -> dict[str, Any]:
+def _local_resources(request: SearchRequest, shape: TrialShape) -> dict[str, Any]:
     """Room for as many trials as were asked for, even on fewer cores; else what there is."""
     if request.concurrency is None:
         return {}
-    wanted = request.concurrency * request.cpus_per_trial
+    wanted = request.concurrency * shape.total_cpus
     return {"num_cpus": max(wanted, len(os.sched_getaffinity(0)))}
 
 
@@ -91,9 +105,9 @@ class SlotCounter:
 
     _REFRESH_SECONDS = 2.0
 
-    def __init__(self, request: SearchRequest, gpus_per_trial: float) -> None:
+    def __init__(self, request: SearchRequest, shape: TrialShape) -> None:
         self._request = request
-        self._gpus_per_trial = gpus_per_trial
+        self._shape = shape
         self._counted = 1
         self._next_count = -math.inf
 
@@ -107,14 +121,32 @@ class SlotCounter:
             self._counted = self._count()
         return self._counted
 
+    def bounded(self, num_open: int) -> int:
+        """So many trials as may run at a time, of those that could."""
+        limit = self._request.concurrency
+        return num_open if limit is None else min(num_open, limit)
+
     def _count(self) -> int:
         import ray
 
-        there = ray.cluster_resources()
-        slots = there.get("CPU", 0) // self._request.cpus_per_trial
-        if self._gpus_per_trial:
-            slots = min(slots, there.get("GPU", 0) // self._gpus_per_trial)
-        return max(1, int(slots))
+        return max(1, self._shape.slots_on(ray.nodes()))
+
+
+def gpus_of_cluster(request: SearchRequest) -> float:
+    """How many GPUs the cluster has now; nodes that an autoscaler may add are not known to Ray.
+
+    Raises:
+        UnfitError: The cluster cannot be joined.
+    """
+    import ray
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with ray_session(request, TrialShape()):
+        gpus = float(ray.cluster_resources().get("GPU", 0))
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray has taken them
+    return gpus
 
 
 def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str:
@@ -126,22 +158,23 @@ def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) 
     Raises:
         UnfitError: Ray cannot be started or joined, or has no room for one trial.
     """
-    with ray_session(request, gpus_per_trial) as logs:
-        _check_room(request, gpus_per_trial)
-        slots = SlotCounter(request, gpus_per_trial)
+    shape = request.shape(gpus_per_trial)
+    with ray_session(request, shape) as logs:
+        _check_room(request, shape)
+        slots = SlotCounter(request, shape)
         conduct.on_started(slots(), _devices())
         if not conduct.stop_now:
-            _run_tune(conduct, slots, request, gpus_per_trial)
+            _run_tune(conduct, slots, shape, is_cluster=request.address is not None)
     return logs
 
 
-def _check_room(request: SearchRequest, gpus_per_trial: float) -> None:
+def _check_room(request: SearchRequest, shape: TrialShape) -> None:
     import ray
 
     if request.address is None:  # a cluster may still grow
         there = ray.cluster_resources()
         num_cpus, num_gpus = there.get("CPU", 0), there.get("GPU", 0)
-        check_room(request.cpus_per_trial, gpus_per_trial, num_cpus, num_gpus)
+        check_room(shape, num_cpus, num_gpus)
 
 
 def _devices() -> str:
@@ -154,8 +187,21 @@ def _devices() -> str:
     return f"{there.get('CPU', 0):g} CPUs{gpus} on {plural(nodes, 'node')}"
 
 
+def _resources(shape: TrialShape) -> Any:
+    """What a trial's actor asks Tune for, for itself.
+
+    Several workers are placed by Ray Train, in a placement group of their own; it cannot use
+    Tune's. Then the actor only leads them, and asks for a byte, the least that Tune accepts.
+    """
+    from ray import tune
+
+    if shape.num_workers > 1:
+        return tune.PlacementGroupFactory([{"memory": 1}])
+    return {"cpu": shape.num_cpus, "gpu": shape.num_gpus}
+
+
 def _run_tune(
-    conduct: Conduct, slots: SlotCounter, request: SearchRequest, gpus_per_trial: float
+    conduct: Conduct, slots: SlotCounter, shape: TrialShape, *, is_cluster: bool
 ) -> None:
     from ray import tune
 
@@ -168,14 +214,24 @@ def _run_tune(
     )
     from archsearch.search.trial import TrialActor
 
+    keep_credentials_here()
     # A lost worker is told by the director in a sentence, not by Tune in a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     fleet = Fleet(conduct)
+    scouts = Scouts(shape, conduct.say)
+
+    def on_turn() -> None:
+        if is_cluster and scouts.is_due:
+            scouts.turn(slots(), slots.bounded(conduct.director.num_open), fleet.num_waiting)
+
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
-    resources = {"cpu": request.cpus_per_trial, "gpu": gpus_per_trial}
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(shutil.rmtree, scratch, ignore_errors=True)
+        ending.enter_context(tune_stays_here(scratch))
+        ending.callback(scouts.end)
+        ending.enter_context(contextlib.suppress(StoppedNow))  # actors end with the Ray session
         tune.Tuner(
-            tune.with_resources(TrialActor, resources),
+            tune.with_resources(TrialActor, _resources(shape)),
             tune_config=tune.TuneConfig(
                 search_alg=DirectedSearcher(fleet, slots),
                 scheduler=DirectedScheduler(fleet),
@@ -187,12 +243,8 @@ def _run_tune(
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                stop=StopNow(fleet),
+                stop=StopNow(fleet, on_turn),
                 # Stopped trials have published their checkpoint already.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
-    except StoppedNow:
-        pass  # its actors end with the Ray session
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from archsearch.command_line import command_line
 from archsearch.data import DataSpec, PreparedData, prepare
+from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.trial import SearchRow
@@ -16,8 +17,9 @@ from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.pretrained import fetch_weights
 from archsearch.search.provenance import code_version
 from archsearch.search.request import SearchRequest, identity_of
-from archsearch.search.room import check_machine
+from archsearch.search.room import check_answers, check_machine
 from archsearch.search.security import admit_cluster
+from archsearch.search.slots import TrialShape
 from archsearch.spaces.load import load_space
 from archsearch.spaces.space import SearchSpace
 from archsearch.tracking.store import TrackingStore, tracking_store
@@ -32,10 +34,20 @@ class Plan:
     data: PreparedData
     ladder: Ladder
     preflight: Preflight
-    gpus_per_trial: float
+    shape: TrialShape
     identity: dict[str, Any]
     paths: SearchPaths
     store: TrackingStore
+
+    @property
+    def gpus_per_trial(self) -> float:
+        """Of all workers of a trial, or a fraction of one."""
+        return self.shape.total_gpus
+
+    @property
+    def batch_scale(self) -> int:
+        """How many times its recipe's a trial's batch is."""
+        return self.request.batch_scale(self.shape)
 
     @property
     def database(self) -> Path | str:
@@ -88,17 +100,21 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     spec = DataSpec(
         name=request.data, train_size=request.train_size, image_size=request.image_size
     )
-    gpus = _gpus_per_trial(request)
-    check_machine(request, gpus)
-    for sentence in admit_cluster(request.address):
-        listener(Said(sentence))
+    if request.address is not None:
+        check_answers(request.address)
+        for sentence in admit_cluster(request.address):
+            listener(Said(sentence))
+    shape = request.shape(_gpus_per_trial(request, listener))
+    _check_options(request, shape)
+    check_machine(request, shape)
     runs.make()
     data = prepare(spec, cache_dir=runs.data_cache, data_dir=request.data_dir)
-    preflight = request.preflight(space, data.input_spec, has_accelerator=gpus > 0)
+    preflight = request.preflight(space, data.input_spec, shape)
     check_feasible(preflight, space, data.input_spec)
-    ladder = _ladder(space, data, request.max_epochs or space.fidelity.max_epochs)
-    identity = identity_of(request, space, data)
-    paths = runs.search(request.chosen_name(space, identity))
+    batch_scale = request.batch_scale(shape)
+    ladder = _ladder(space, data, request.max_epochs or space.fidelity.max_epochs, batch_scale)
+    identity = identity_of(request, space, data, batch_scale)
+    paths = runs.search(request.chosen_name(space, identity), request.storage)
     listener(Said(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
     listener(Said(ladder.sentence))
     for sentence in fetch_weights(space):
@@ -110,7 +126,37 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
                 "(lift: --max-macs NUMBER or none)."
             )
         )
-    return Plan(request, space, data, ladder, preflight, gpus, identity, paths, store)
+    if shape.num_workers > 1:
+        listener(Said(_sharing(shape, batch_scale)))
+    return Plan(request, space, data, ladder, preflight, shape, identity, paths, store)
+
+
+def _check_options(request: SearchRequest, shape: TrialShape) -> None:
+    """Refuse options of several workers that would do nothing, or could not."""
+    for option, is_given in (
+        ("--sync-batch-norm", request.sync_batch_norm),
+        ("--linear-scaling", request.linear_scaling),
+    ):
+        if is_given and shape.num_workers == 1:
+            raise UsageError(
+                f"{option} is for trials of several workers, and here each has one: ask for them "
+                "by --workers-per-trial or --gpus-per-trial, or leave it out"
+            )
+    if request.sync_batch_norm and not shape.num_gpus:
+        raise UsageError(
+            "--sync-batch-norm needs GPUs (torch's SyncBatchNorm refuses the tensors of a "
+            "processor), and a trial has none here: leave it out, or give --gpus-per-trial"
+        )
+
+
+def _sharing(shape: TrialShape, batch_scale: int) -> str:
+    who = f"{shape.num_workers} workers" + (", a GPU each" if shape.num_gpus else "")
+    if batch_scale == 1:
+        return f"Each trial is trained by {who}, which share its batches."
+    return (
+        f"Each trial is trained by {who}, with a whole batch each and {batch_scale} times the "
+        "learning rate (linear scaling rule)."
+    )
 
 
 def _size(data: PreparedData) -> str:
@@ -118,8 +164,11 @@ def _size(data: PreparedData) -> str:
     return f"{data.num_train:,} training and {data.num_val:,} validation images of {side}"
 
 
-def _ladder(space: SearchSpace, data: PreparedData, max_epochs: int) -> Ladder:
-    steps = max(1, data.num_train // min(space.largest_batch_size, data.num_train))
+def _ladder(
+    space: SearchSpace, data: PreparedData, max_epochs: int, batch_scale: int = 1
+) -> Ladder:
+    largest = min(space.largest_batch_size * batch_scale, data.num_train)
+    steps = max(1, data.num_train // largest)
     fidelity = space.fidelity
     grace = fidelity.grace_period_epochs
     return Ladder.for_search(
@@ -127,10 +176,25 @@ def _ladder(space: SearchSpace, data: PreparedData, max_epochs: int) -> Ladder:
     )
 
 
-def _gpus_per_trial(request: SearchRequest) -> float:
-    """What was asked for, or one GPU where this machine has any."""
+def _gpus_per_trial(request: SearchRequest, listener: Listener) -> float:
+    """What was asked for, or one GPU for each worker where the machine or cluster has any."""
     if request.gpus_per_trial is not None:
         return request.gpus_per_trial
-    import torch
+    workers = float(request.workers_per_trial or 1)
+    if request.address is None:
+        import torch
 
-    return 1.0 if request.address is None and torch.cuda.is_available() else 0.0
+        return workers if torch.cuda.is_available() else 0.0
+    from archsearch.search.engine import gpus_of_cluster
+
+    there = gpus_of_cluster(request)
+    if there:
+        listener(Said(f"The cluster has {there:g} GPUs: each worker of a trial takes one."))
+        return workers
+    listener(
+        Said(
+            "The cluster has no GPU now, so trials take none: if nodes that join later have some, "
+            "say so by --gpus-per-trial 1."
+        )
+    )
+    return 0.0

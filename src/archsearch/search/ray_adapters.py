@@ -21,11 +21,14 @@ from archsearch.halving.decision import Decision
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, Report
 from archsearch.search.conduct import Conduct
-from archsearch.search.losses import Loss
+from archsearch.search.losses import TAKEN_BACK, Loss
 
 METRIC = "val_accuracy"
 ASSIGNMENT = "assignment"
 REPORT = "report"
+
+WAITING = "waiting"
+"""In the place of a report: the trial has no workers yet, because there is no room for them."""
 
 _NO_HOST_MEMORY = "running low on memory"
 """In the words of Ray's memory monitor when it has killed a worker."""
@@ -74,6 +77,12 @@ class Fleet:
         loss = self._losses.pop(trial_id, Loss("lost", "it died"))
         return self.numbers.pop(trial_id, None), loss
 
+    @property
+    def num_waiting(self) -> int:
+        """Trials that have no worker yet, because there is no room for one."""
+        trials = self._trials.values()
+        return sum(not t.is_finished() and self._actor_of(t) is None for t in trials)
+
     def kill_the_hung(self) -> None:
         """Kill workers from which nothing has come for longer than the director's patience.
 
@@ -108,9 +117,10 @@ def _loss_of(trial: Trial) -> Loss:
         return Loss("memory", "its machine ran out of memory")
     error: Any = None
     with contextlib.suppress(Exception):  # its parts may be of a version that only workers have
-        error = pickle.loads(_content(trial.pickled_error_file))
-    if isinstance(error, RayActorError) and error.preempted:
-        return Loss("preempted", "its machine was taken back")
+        # Tune wrote it, in this process, into a folder that is this user's alone.
+        error = pickle.loads(_content(trial.pickled_error_file))  # noqa: S301
+    if TAKEN_BACK in told or (isinstance(error, RayActorError) and error.preempted):
+        return Loss("preempted", TAKEN_BACK)
     if isinstance(error, RayActorError) and error.actor_init_failed:
         last_line = told.strip().rpartition("\n")[2].strip()
         return Loss("lost", f"it could not start: {last_line[:200]}")
@@ -200,6 +210,8 @@ class DirectedScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report is recorded."""
         self._fleet.saw(trial)
+        if result[REPORT] == WAITING:
+            return str(TrialScheduler.CONTINUE)
         report = _REPORTS.validate_json(result[REPORT])
         decision = self._conduct.guarded(
             lambda: self._conduct.director.on_report(report), Decision.STOP
@@ -220,8 +232,13 @@ class StoppedNow(BaseException):
 class StopNow(tune.Stopper):
     """Ends Tune's loop at once after an error or a signal."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, on_turn: Callable[[], None]) -> None:
         self._fleet = fleet
+        self._on_turn = on_turn
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its parts for a restore that this project never asks for.
+        return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never: single trials are stopped by the scheduler."""
@@ -237,4 +254,5 @@ class StopNow(tune.Stopper):
         if self._fleet.conduct.stop_now:
             raise StoppedNow
         self._fleet.kill_the_hung()
+        self._on_turn()
         return False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from archsearch.analysis.finalists import ConfirmSpec, parse_confirm
 from archsearch.command_line import command_line
@@ -18,10 +18,14 @@ from archsearch.record.paths import checked_name
 from archsearch.redaction import shown_address
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.preflight import Preflight
+from archsearch.search.slots import TrialShape
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
 from archsearch.spaces.space import SearchSpace
+from archsearch.storage import storage_path
 
 MAX_TRIALS = 1_000_000
+
+BATCH_SCALE = "batch_scale"
 
 MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 160_000
 """Default cap on a processor alone, a pixel of the input: 10 million at 8×8, 125 at 28×28."""
@@ -52,7 +56,13 @@ class SearchRequest(Frozen):
     """Trials at a time; None takes what the machine or cluster has room for."""
     cpus_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float | None = Field(default=None, ge=0)
-    """GPUs or a fraction of one; None gives one where the machine has any."""
+    """GPUs or a fraction of one; None gives each worker one where the machine has any."""
+    workers_per_trial: int | None = Field(default=None, ge=1, le=1024)
+    """Processes that share each batch of a trial; None gives one, or one a GPU."""
+    sync_batch_norm: bool = False
+    """Let BatchNorm normalise by the whole batch of all workers; on GPUs only."""
+    linear_scaling: bool = False
+    """Let each worker take a whole batch, and scale the learning rate with their number."""
     max_epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     max_params: int | Literal["none"] | None = None
     max_macs: int | Literal["default", "none"] = "default"
@@ -67,6 +77,9 @@ class SearchRequest(Frozen):
     """A worker silent for so long, and for 20 times the median epoch, is killed as hung."""
     name: str | None = None
     runs_dir: Path = Path("runs")
+    storage: str | None = None
+    """Where checkpoints go that every worker must reach: a shared folder, or a URI such as
+    `s3://BUCKET/PREFIX`; None keeps them in `runs_dir`."""
     database: str | None = None
     tracking_uri: str | None = None
     address: str | None = None
@@ -78,6 +91,16 @@ class SearchRequest(Frozen):
         if gpus is not None and gpus > 1 and not gpus.is_integer():
             raise ValueError("above 1 only whole GPUs can be given")
         return gpus
+
+    @field_validator("workers_per_trial")
+    @classmethod
+    def _one_gpu_each(cls, workers: int | None, info: ValidationInfo) -> int | None:
+        gpus = info.data.get("gpus_per_trial")
+        if workers is None or not gpus:
+            return workers
+        if gpus != workers and (workers > 1 or gpus > 1):
+            raise ValueError(f"each worker has one GPU, but --gpus-per-trial is {gpus:g}")
+        return workers
 
     @field_validator("name")
     @classmethod
@@ -95,6 +118,14 @@ class SearchRequest(Frozen):
         except UsageError as error:
             raise ValueError(str(error)) from None
         return "none" if spec is None else str(spec)
+
+    @field_validator("storage")
+    @classmethod
+    def _legal_storage(cls, storage: str | None) -> str | None:
+        try:
+            return storage if storage is None else str(storage_path(storage))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("address")
     @classmethod
@@ -119,6 +150,22 @@ class SearchRequest(Frozen):
                 for e in error.errors()
             ]
             raise UsageError("; ".join(problems)) from None
+
+    def shape(self, gpus_per_trial: float) -> TrialShape:
+        """The workers of a trial.
+
+        More GPUs than one are for as many workers. Each worker has at least one processor, and a
+        trial at most those that it was given, where they go round.
+
+        Args:
+            gpus_per_trial: As asked for, or as the machine has them.
+        """
+        workers = self.workers_per_trial or max(1, int(gpus_per_trial))
+        return TrialShape(
+            num_workers=workers,
+            num_cpus=max(1, self.cpus_per_trial // workers),
+            num_gpus=gpus_per_trial / workers,
+        )
 
     @property
     def confirm_spec(self) -> ConfirmSpec | None:
@@ -149,20 +196,27 @@ class SearchRequest(Frozen):
                 words += [_option(name), told]
         return command_line("search", *words)
 
-    def preflight(
-        self, space: SearchSpace, input_spec: InputSpec, *, has_accelerator: bool
-    ) -> Preflight:
+    def batch_scale(self, shape: TrialShape) -> int:
+        """How many times its recipe's a trial's batch is."""
+        return shape.num_workers if self.linear_scaling else 1
+
+    def preflight(self, space: SearchSpace, input_spec: InputSpec, shape: TrialShape) -> Preflight:
         """The caps of space and user, the default one where there is no accelerator."""
         caps = [(space.constraints, "the space's `constraints`")]
         if isinstance(self.max_params, int):
             caps.append((Constraints(max_params=self.max_params), "--max-params"))
         default_cap = None
-        if self.max_macs == "default" and not has_accelerator:
+        if self.max_macs == "default" and not shape.num_gpus:
             default_cap = default_mac_cap(input_spec)
         cap = default_cap if self.max_macs == "default" else self.max_macs
         if isinstance(cap, int):
             caps.append((Constraints(max_macs=cap), "--max-macs NUMBER or none"))
-        return Preflight(tuple(caps), default_cap)
+        return Preflight(
+            tuple(caps),
+            default_cap,
+            num_workers=shape.num_workers,
+            batch_scale=self.batch_scale(shape),
+        )
 
 
 def _option(field: str) -> str:
@@ -225,9 +279,14 @@ def default_mac_cap(input_spec: InputSpec) -> int:
     return MACS_PER_PIXEL_WITHOUT_ACCELERATOR * input_spec.image_size**2
 
 
-def identity_of(request: SearchRequest, space: SearchSpace, data: PreparedData) -> dict[str, Any]:
-    """What a resume may not change."""
-    return {
+def identity_of(
+    request: SearchRequest, space: SearchSpace, data: PreparedData, batch_scale: int = 1
+) -> dict[str, Any]:
+    """What a resume may not change.
+
+    The scale of the batch is part of it where there is one, and of nobody's name otherwise.
+    """
+    identity = {
         "space": space.digest,
         "data": data.digest,
         "split": data.split_digest,
@@ -236,6 +295,7 @@ def identity_of(request: SearchRequest, space: SearchSpace, data: PreparedData) 
         "max_epochs": request.max_epochs or space.fidelity.max_epochs,
         "objective": space.objective,
     }
+    return identity | ({BATCH_SCALE: batch_scale} if batch_scale > 1 else {})
 
 
 def check_identity(
@@ -256,11 +316,12 @@ def check_identity(
     Raises:
         UsageError: They differ; the sentence says in what.
     """
+    before, now = ({BATCH_SCALE: 1} | identity for identity in (recorded, asked))
     differences = [
-        f"{key} was {_short(recorded.get(key))}, now {_short(asked[key])}"
+        f"{key} was {_short(before.get(key))}, now {_short(now[key])}"
         + (f" ({'; '.join(space_changes)})" if key == "space" and space_changes else "")
-        for key in asked
-        if recorded.get(key) != asked[key]
+        for key in now
+        if before.get(key) != now[key]
     ]
     if differences:
         raise UsageError(

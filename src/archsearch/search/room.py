@@ -7,39 +7,38 @@ import socket
 
 from archsearch.errors import UnfitError
 from archsearch.search.request import SearchRequest, host_and_port
+from archsearch.search.slots import TrialShape
 
 _CONNECT_SECONDS = 5.0
 
 
-def check_machine(request: SearchRequest, gpus_per_trial: float) -> None:
-    """Refuse what this machine, or a cluster that does not answer, cannot run.
+def check_machine(request: SearchRequest, shape: TrialShape) -> None:
+    """Refuse what this machine cannot run.
 
-    This costs no more than a connection; Ray's own count, which knows a container's limits, is
-    compared when Ray has started.
+    Ray's own count, which knows a container's limits, is compared when Ray has started.
 
     Raises:
-        UnfitError: Too few processors or GPUs, or nothing listens at the address.
+        UnfitError: Too few processors or GPUs.
     """
     if request.address is not None:
-        _check_answers(request.address)
-        return
+        return  # a cluster may still grow
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    check_room(request.cpus_per_trial, gpus_per_trial, cores or 1, torch.cuda.device_count())
+    check_room(shape, cores or 1, torch.cuda.device_count())
 
 
-def check_room(
-    cpus_per_trial: int, gpus_per_trial: float, num_cpus: float, num_gpus: float
-) -> None:
+def check_room(shape: TrialShape, num_cpus: float, num_gpus: float) -> None:
     """Refuse a trial that is larger than the machine.
 
     Raises:
         UnfitError: It is.
     """
+    is_by_workers = shape.num_workers > 1 and shape.num_cpus == 1
+    of_cpus = "--workers-per-trial" if is_by_workers else "--cpus-per-trial"
     for option, wanted, there, kind in (
-        ("--cpus-per-trial", cpus_per_trial, num_cpus, "CPUs"),
-        ("--gpus-per-trial", gpus_per_trial, num_gpus, "GPUs"),
+        (of_cpus, shape.total_cpus, num_cpus, "CPUs"),
+        ("--gpus-per-trial", shape.total_gpus, num_gpus, "GPUs"),
     ):
         if wanted > there:
             raise UnfitError(
@@ -48,8 +47,12 @@ def check_room(
             )
 
 
-def _check_answers(address: str) -> None:
-    """Ray itself would wait for minutes."""
+def check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray itself would wait for minutes.
+
+    Raises:
+        UnfitError: Nothing does.
+    """
     listens_at = host_and_port(address)
     if listens_at is None:
         return  # auto: Ray looks for it on this machine

@@ -24,6 +24,7 @@ from archsearch.search.continuation import as_recorded, widening_of
 from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
 from archsearch.search.heartbeat import Heartbeat
 from archsearch.search.interruption import Interruption
+from archsearch.search.places import has_moved, in_its_storage, make_places
 from archsearch.search.plan import Plan, make_plan
 from archsearch.search.reporting import write_final_report
 from archsearch.search.request import SearchRequest
@@ -69,16 +70,19 @@ def run_search(
             trials = read_trials(database, search.id)
             plan = as_recorded(plan, search, trials)
             widening = widening_of(plan, search, len(trials))
-            if _has_all(trials, search, plan.request, is_wider=widening is not None):
+            plan = in_its_storage(plan, search, trials)
+            if not has_moved(plan, search) and _has_all(
+                trials, search, plan.request, is_wider=widening is not None
+            ):
                 if widening is not None:
                     listener(Said(f"{widening.sentence} Ask for more by --trials +20."))
                 check_record(plan.paths, trials)
+                runs = RunsFolder(plan.request.runs_dir)
+                settle_winner(database, search, runs, listener, force=read_test_again)
                 if Outbox(database, search.id).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
                     sender.close()
-                runs = RunsFolder(plan.request.runs_dir)
-                settle_winner(database, search, runs, listener, force=read_test_again)
                 return read_result(database, search, plan, ending="it had finished before")
             token = lease.acquire(database, search.id)
             writer = Writer(database, search.id, token)
@@ -141,8 +145,8 @@ def _drive(
     sender = _sender(database, search, plan, listener)
     refusals = read_refusals(database, search.id)
     conduct = Conduct(make_director(plan, writer, trials, refusals, listener))
-    plan.paths.make_trials()
     with Heartbeat(writer, conduct.fail) as heartbeat:
+        make_places(plan, listener)
         search = _started(plan, search, len(trials), writer, listener)
         conduct.director.restore(trials)
         sender.start()
@@ -157,6 +161,7 @@ def _drive(
             listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
 
         conduct.on_started = on_started
+        conduct.say = lambda sentence: listener(Said(sentence))
         heartbeat.watch(lambda: _watch(conduct, plan, search, writer, heartbeat))
         try:
             logs = None

@@ -8,17 +8,23 @@ from typing import Any
 from ray import tune
 
 from archsearch.search.assignment import Assignment, EpochReport, Report
-from archsearch.search.ray_adapters import ASSIGNMENT, METRIC, REPORT
+from archsearch.search.data_parallel import Workers
+from archsearch.search.ray_adapters import ASSIGNMENT, METRIC, REPORT, WAITING
 from archsearch.search.worker import work
 
 
 class TrialActor(tune.Trainable):
-    """Passes the reports of `work` to Tune, one a step; everything else is there."""
+    """Passes the reports of `work` to Tune, one a step; everything else is there.
+
+    A trial that several workers train is theirs: the actor leads them, and has no device.
+    """
+
+    _workers: Workers | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the assignment; the work begins with the first step."""
         self._assignment = Assignment.model_validate_json(config[ASSIGNMENT])
-        self._reports: Iterator[Report] | None = None
+        self._reports: Iterator[Report | None] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment on the same warm worker."""
@@ -29,14 +35,25 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """The next report; Tune needs a finite metric whatever happened."""
         if self._reports is None:
-            self._reports = work(self._assignment)
+            self._reports = self._begin()
         report = next(self._reports)
+        if report is None:
+            return {METRIC: 0.0, REPORT: WAITING}
         accuracy = report.result.val_accuracy if isinstance(report, EpochReport) else 0.0
         return {METRIC: accuracy, REPORT: report.model_dump_json()}
 
     def cleanup(self) -> None:
-        """Let go of the trial's memory and log."""
+        """Let go of the trial's memory, log and workers."""
         self._close()
+        if self._workers is not None:
+            self._workers.end()
+
+    def _begin(self) -> Iterator[Report | None]:
+        if self._assignment.num_workers == 1:
+            return work(self._assignment)
+        if self._workers is None or self._workers.are_gone:
+            self._workers = Workers.for_trial(self._assignment, self.logdir)
+        return self._workers.work(self._assignment)
 
     def _close(self) -> None:
         if self._reports is not None:

@@ -20,12 +20,13 @@ from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
-from archsearch.search.director import Director, Slot
+from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, WarnedOfUnfairness
 from archsearch.search.patience import Patience
 from archsearch.search.simulation.clock import Clock, Run
 from archsearch.search.simulation.curves import World
+from archsearch.search.slots import TrialShape
 from archsearch.search.study import Study
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.trial import TrialConfig
@@ -156,7 +157,7 @@ def _director(
         rungs=RungTable(setting.ladder),
         data=setting.data,
         num_trials=setting.trials,
-        slot=Slot(),
+        shape=TrialShape(),
         patience=Patience(),
         listener=listener,
     )
