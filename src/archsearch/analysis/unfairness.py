@@ -180,10 +180,20 @@ class FairnessWatch:
     def __init__(self, rungs: Sequence[int]) -> None:
         self._rungs = tuple(rungs)
         self._told: set[str] = set()
+        self._num_known: int | None = None
 
     def after(self, ended: TrialRecord, trials: Sequence[TrialRecord]) -> list[Unfairness]:
-        """What a trial's end has brought to light; nothing for one that may be stopped."""
+        """What a trial's end has brought to light; nothing for one that may be stopped.
+
+        All trials are read at the first end and at a look, not at each end.
+        """
         if ended.arm not in PROTECTED_ARMS or not self._rungs:
+            return []
+        if self._num_known is None:
+            self._num_known = len(_trained(trials, ()))
+        else:
+            self._num_known += len(_trained([ended], ()))
+        if _level_of_look(self._num_known) is None:
             return []
         found = [u for u in unfair_families(trials, self._rungs) if u.family not in self._told]
         self._told.update(u.family for u in found)
