@@ -7,14 +7,15 @@ to those of the secrets, and upgrades MLflow's tables. Running it again changes 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import boto3
 import botocore.exceptions
+import mlflow.exceptions
 import psycopg
+import sqlalchemy.exc
 from psycopg import sql
 
 from archsearch.errors import ArchsearchError
@@ -71,10 +72,10 @@ def make_record() -> None:
 def upgrade_mlflow() -> None:
     """MLflow's tables and those of its users, by MLflow's own commands; and the tracking user."""
     os.environ["PGPASSWORD"] = secret("mlflow_db_password")
-    python = [sys.executable, "-m"]
-    subprocess.run([*python, "mlflow", "db", "upgrade", url("mlflow", "mlflow")], check=True)
-    # Its server's package makes the admin when it is imported, so it needs the same settings.
+    from mlflow import db
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    db.commands(["upgrade", url("mlflow", "mlflow")], standalone_mode=False)
 
     store = SqlAlchemyStore()
     store.init_db(url("mlflow", "mlflow_auth"))  # type: ignore[no-untyped-call]
@@ -107,7 +108,8 @@ def main() -> None:
             psycopg.Error,
             botocore.exceptions.BotoCoreError,
             botocore.exceptions.ClientError,
-            subprocess.CalledProcessError,
+            mlflow.exceptions.MlflowException,
+            sqlalchemy.exc.SQLAlchemyError,
         ) as error:
             print(f"error: {step.__name__}: {error}", file=sys.stderr)
             sys.exit(3)

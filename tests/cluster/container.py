@@ -8,8 +8,8 @@ limits, and not the image: programs come from this machine, ours from the enviro
 from __future__ import annotations
 
 import itertools
+import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.compose import Service
-from tests.cluster.hosts import Lab, Namespace, children_of, send, tail
+from tests.cluster.dockerfile import read_dockerfile
+from tests.cluster.hosts import Lab, Namespace, children_of, parents_of, send, tail
 
 REPOSITORY = Path(__file__).parents[2]
 _CABLES = itertools.count()
@@ -101,14 +102,14 @@ class Container:
             )
 
     def run(
-        self, *command: str, timeout: float = 60, **variables: str
+        self, *command: str, timeout: float = 60, variables: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run another command in it, as `docker exec` does.
 
         Raises:
             subprocess.TimeoutExpired: It takes too long.
         """
-        environment = self._environment() | variables
+        environment = {**self._environment(), **(variables or {})}
         settings = [f"{name}={value}" for name, value in environment.items()]
         return subprocess.run(
             [
@@ -214,7 +215,7 @@ class Container:
             words += ["--symlink", f"usr/{name}", f"/{name}"]
         system = {path: Path(path) for path in (*_SYSTEM, *_interpreters()) if Path(path).exists()}
         mounts = {**system, "/etc/hosts": names, **self.image.mounts, **self.files}
-        for folder in _parents([*mounts, *self.volumes, *_targets(self.service.tmpfs)]):
+        for folder in parents_of([*mounts, *self.volumes, *_targets(self.service.tmpfs)]):
             words += ["--perms", "0755", "--dir", folder]
         if self.image.folder != "/":
             words += ["--perms", "1777", "--dir", self.image.folder]
@@ -254,34 +255,20 @@ class Container:
 
 def our_image(dockerfile: Path) -> Image:
     """Our own image: its last stage's settings; its programs from the environment under test."""
-    text = dockerfile.read_text().replace("\\\n", " ").rpartition("\nFROM ")[2]
-    said: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        word, _, rest = line.strip().partition(" ")
-        said.setdefault(word, []).append(rest)
-    environment = dict(
-        setting.split("=", 1) for line in said["ENV"] for setting in shlex.split(line)
-    )
-    scripts = dockerfile.parent
+    stage = read_dockerfile(dockerfile)[-1]
     names = ("entrypoint.sh", "healthcheck.py", "migrate.py")
-    mounts = {f"/srv/archsearch/{name}": scripts / name for name in names}
+    mounts = {f"/srv/archsearch/{name}": dockerfile.parent / name for name in names}
     mounts["/opt/archsearch"] = Path(sys.prefix)
     # The package is installed in place, and the scripts of the environment name its first path.
     here = [Path(sys.prefix), *(REPOSITORY / n for n in ("src", "pipeline", "search_spaces"))]
     mounts |= {str(path): path for path in here}
-    (entrypoint,) = said["ENTRYPOINT"]
-    (folder,) = said["WORKDIR"]
-    return Image(shlex.split(entrypoint.strip("[]")), environment, folder, mounts)
+    (entrypoint,), (folder,) = stage.values("ENTRYPOINT"), stage.values("WORKDIR")
+    return Image(json.loads(entrypoint), stage.environment, folder, mounts)
 
 
 def _interpreters() -> list[str]:
     """Where this Python's own files are, if not where the system's are."""
     return [p for p in {sys.base_prefix, os.path.realpath(sys.executable)} if p[:5] != "/usr/"]
-
-
-def _parents(paths: list[str]) -> list[str]:
-    """The folders above mounts, outermost first; left to `bwrap`, only root could enter them."""
-    return sorted({str(parent) for path in paths for parent in Path(path).parents} - {"/"})
 
 
 def _targets(mounts: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 _START_SECONDS = 10.0
@@ -112,6 +112,11 @@ def _bridge(network: str) -> str:
     return f"br-{network}"[:15]
 
 
+def parents_of(paths: Iterable[str]) -> list[str]:
+    """The folders above mounts, outermost first; left to `bwrap`, only root could enter them."""
+    return sorted({str(parent) for path in paths for parent in Path(path).parents} - {"/"})
+
+
 def children_of(pid: int) -> list[int]:
     """Process ids of a process's children; none when it is gone."""
     with contextlib.suppress(OSError):
@@ -130,8 +135,3 @@ def tail(path: Path, lines: int = 30) -> str:
     if not path.exists():
         return f"{path.name}: nothing was written"
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-
-def command_text(command: Sequence[str]) -> str:
-    """A command for people."""
-    return " ".join(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,10 @@ from types import TracebackType
 
 from tests.cluster.compose import ComposeFile, Service, read_compose
 from tests.cluster.container import REPOSITORY, Container, Image, our_image
-from tests.cluster.hosts import Lab, tail
+from tests.cluster.hosts import Lab, Namespace, tail
 
 COMPOSE = REPOSITORY / "docker" / "compose.yaml"
 PROGRAMS = ("bwrap", "ip", "nsenter", "setpriv", "unshare", "wget")
-_USER = 10001
 
 
 class Stack:
@@ -83,10 +83,13 @@ class Stack:
         name = service if number is None else f"{service}-{number}"
         return self.add(name, self.file.services[service])
 
-    def add(self, name: str, service: Service) -> Container:
-        """Start a container, on a host of its own."""
+    def add(
+        self, name: str, service: Service, mounts: Mapping[str, Path] | None = None
+    ) -> Container:
+        """Start a container, on a host of its own, which has more than its image if need be."""
         addresses = {network: self.lab.address(network) for network in service.networks}
         files = {f"/run/secrets/{s}": self._secret(s) for s in service.secrets}
+        files |= mounts or {}
         for config in service.configs:
             files[config.target] = COMPOSE.parent / self.file.configs[config.source]["file"]
         container = Container(
@@ -146,12 +149,23 @@ class Stack:
         return where, path
 
 
-def missing_programs() -> list[str]:
-    """What the machine lacks to run a stack."""
+def why_not_here() -> str | None:
+    """Why no stack can be started on this machine; None if one can."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         missing.append("PostgreSQL")
-    return missing
+    if missing:
+        return (
+            f"not installed: {', '.join(missing)} (Debian's packages bubblewrap, iproute2, "
+            "postgresql, util-linux, wget)"
+        )
+    if os.geteuid() != 0:
+        return "hosts are network namespaces, which root alone may make"
+    try:
+        Namespace().close()
+    except (RuntimeError, OSError, subprocess.CalledProcessError):
+        return "no network namespace can be made here: that takes CAP_SYS_ADMIN and CAP_NET_ADMIN"
+    return None
 
 
 def _image_of(image: str) -> Image:
