@@ -69,6 +69,7 @@ class Work:
         room_to_answer: As `room`, but when it validates.
         nan_in_last: The last process's logits are NaN.
         num_val: Validation images, if not all of them.
+        synchronise_norms: As for `Training`.
     """
 
     config: TrialConfig
@@ -80,6 +81,7 @@ class Work:
     room_to_answer: int | None = None
     nan_in_last: bool = False
     num_val: int | None = None
+    synchronise_norms: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def train(work: Work) -> Trained:
                 ResidentData(data.train, val),
                 precision="float32",
                 ranks=ranks,
+                synchronise_norms=work.synchronise_norms,
             )
             if work.payload is not None:
                 training.load_state_bytes(work.payload)

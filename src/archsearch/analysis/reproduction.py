@@ -21,6 +21,9 @@ _DECISIVE = (
     "confirm",
     "cpus_per_trial",
     "gpus_per_trial",
+    "workers_per_trial",
+    "sync_batch_norm",
+    "linear_scaling",
     "concurrency",
 )
 
@@ -65,7 +68,9 @@ def _request(evidence: Evidence) -> list[str]:
         words += ["--data-dir", str(evidence.option("data_dir"))]
     for field in _DECISIVE:
         value = evidence.option(field)
-        if value is not None:
+        if value is True:
+            words.append("--" + field.replace("_", "-"))
+        elif value is not None and value is not False:
             told = f"{value:.12g}" if isinstance(value, float) else str(value)
             words += ["--" + field.replace("_", "-"), told]
     return words

@@ -68,6 +68,7 @@ class Stepper:
         self._share = share_of(batch_size, ranks.size)
         norms: list[Any] = [module for module in model.modules() if learns_statistics(module)]
         self._norms: list[tuple[Any, float]] = [(module, module.momentum) for module in norms]
+        self._waits_in_norms = any(isinstance(m, nn.SyncBatchNorm) for m in norms)
         self._optimizer = FusedSgd(model, recipe)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._gradients = GradientSum(trained, ranks, extra=2) if ranks.size > 1 else None
@@ -113,7 +114,8 @@ class Stepper:
 
         Raises:
             OutOfMemoryDuringTrainingError: The smallest micro-batch (one image, or two where
-                there is BatchNorm) does not fit either.
+                there is BatchNorm) does not fit either; or, where BatchNorm is synchronised, the
+                first try did not.
             LostRankError: A process that shares the batch is gone.
         """
         while True:
@@ -123,6 +125,12 @@ class Stepper:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+                if self._waits_in_norms:
+                    raise OutOfMemoryDuringTrainingError(
+                        f"out of memory at step {self.steps + 1} with micro-batches of "
+                        f"{self._micro_batch}: other workers wait in synchronised BatchNorm and "
+                        "cannot try again"
+                    ) from error
             # Outside the handler, because the exception holds on to the failed try's tensors.
             if not self._ranks.any(told is None) and told is not None:
                 break

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
@@ -22,7 +21,6 @@ from archsearch.spaces.trial import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.distributed import LostRankError, Ranks, with_synchronised_norms
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory
-from archsearch.training.loop import Training
 from archsearch.training.schedule import learning_rate_at
 from archsearch.training.state import load_averaged_model, unpack
 from tests.data_parallel_support import RankPool, Trained, Work, train
@@ -298,22 +296,15 @@ def test_frozen_norms_are_not_synchronised(few_digits: PreparedData) -> None:
     assert kinds == [{nn.BatchNorm2d}, {nn.SyncBatchNorm}, {nn.SyncBatchNorm}]
 
 
-def _train_synchronised(trial: TrialConfig, prepared: PreparedData) -> str:
-    ranks = Ranks.of_default_group()
-    data = load_resident(prepared)
-    training = Training(trial, prepared, data, ranks=ranks, synchronise_norms=True)
-    try:
-        next(training.epochs())
-    except ValueError as error:
-        return str(error)
-    finally:
-        dist.barrier()
-    return "trained"
-
-
-def test_synchronised_norms_refuse_a_processor(few_digits: PreparedData, pair: RankPool) -> None:
-    answers = pair.run(_train_synchronised, config(few_digits), few_digits)
-    assert all("SyncBatchNorm expected input tensor to be on GPU" in answer for answer in answers)
+def test_synchronised_norms_refuse_a_processor_and_end_what_runs_out_of_memory(
+    few_digits: PreparedData, pair: RankPool
+) -> None:
+    """The others wait inside of a layer then, where nothing can be said to them."""
+    work = Work(config(few_digits), few_digits, 1, room=9, synchronise_norms=True)
+    first, second = (str(each.error) for each in pair.run(train, work))
+    assert first.startswith("ValueError: SyncBatchNorm expected input tensor to be on GPU")
+    assert second.startswith("OutOfMemoryDuringTrainingError: out of memory at step 1")
+    assert "synchronised BatchNorm" in second
 
 
 def test_the_linear_rule_scales_batch_and_learning_rate(few_digits: PreparedData) -> None:
