@@ -17,6 +17,7 @@ def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of this process write no report, which takes a second, unless a test wants it."""
-    loaded = sys.modules.get("archsearch.search.run")
-    if loaded is not None and request.node.get_closest_marker("reports") is None:
-        monkeypatch.setattr(loaded, "write_final_report", lambda *args: [])
+    for module in ("run", "settling"):
+        loaded = sys.modules.get(f"archsearch.search.{module}")
+        if loaded is not None and request.node.get_closest_marker("reports") is None:
+            monkeypatch.setattr(loaded, "write_final_report", lambda *args: [])

@@ -343,7 +343,7 @@ def test_before_all_confirm_runs_have_ended_the_best_so_far_is_promoted_with_a_c
 ) -> None:
     options = [f"--tracking-uri={store.uri}", "--model=gates-k", "--gate=mcnemar=none"]
     options.append(f"--runs-dir={tmp_path / 'runs'}")
-    with trained_search(tmp_path / "runs", data, "confirmed", confirm="1x2") as search:
+    with trained_search(tmp_path / "runs", data, "confirmed", confirm="1x2", trials=2) as search:
         add_trained(search.record, data, 2, accuracy=0.15, arm="confirm")
         early = promote(search, store, "gates-k", "chance=none")
         assert early.found.candidate.trial.number == 2

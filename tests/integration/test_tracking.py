@@ -267,6 +267,34 @@ def test_checkpoints_of_the_best_are_artifacts_of_their_trials(
     assert known["trial-0000-WRN-16-0"]["artifacts"] == ["checkpoints"]
 
 
+def test_a_reading_of_the_test_split_after_the_end_reaches_the_search_and_changes_nothing_else(
+    store: TrackingStore, record: Recorded
+) -> None:
+    whole_search(record)
+    deliver(record.database, record.search.id, store)
+    client = open_client(store)
+    before = told(client, record)
+    board = [{"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}]
+    winner = {"name": "WRN-16-0", "trial": 0, "model_trial": 0, "estimate": 0.29}
+    message = {"leaderboard": board, "winner": winner | {"test_accuracy": 0.28}}
+    outbox = Outbox(record.database, record.search.id)
+    outbox.add("winner_read", message | {"finished": True, "ending": "finished"})
+    assert outbox.last("search_ended", "winner_read") == outbox.waiting()[-1]
+    deliver(record.database, record.search.id, store)
+    after = told(client, record)
+    first = after["first"]
+    assert [value for _, _, value in first["metrics"].pop("winner_test_accuracy")] == [0.28]
+    note = first["tags"].pop("mlflow.note.content")
+    assert note.startswith("**Result:** **WRN-16-0** wins (trial 0): validation accuracy 0.2900")
+    assert "0.2800 of the test images right" in note
+    assert "width or cardinality?" in note
+    before["first"]["tags"].pop("mlflow.note.content")
+    assert after == before
+    told_once = told(client, record)
+    deliver(record.database, record.search.id, store, rebuild=True)
+    assert told(client, record) == told_once
+
+
 def test_the_report_is_an_artifact_of_the_search(
     store: TrackingStore, record: Recorded, tmp_path: Path
 ) -> None:

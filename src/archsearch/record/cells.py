@@ -35,7 +35,8 @@ class _Holder(TypedDict, total=False):
 @with_config(_OPEN)
 class _EarlierSpace(TypedDict, total=False):
     space: Digest | None
-    num_trials: Count
+    num_trials: Required[Count]
+    redrawn: list[str]
 
 
 @with_config(_OPEN)

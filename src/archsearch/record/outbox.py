@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from archsearch.record import tables as t
 from archsearch.record.cells import Cell, Count, Milliseconds, Whole
-from archsearch.record.database import Database
+from archsearch.record.database import Database, now_ms
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Message:
 
     Attributes:
         id: Its place in the order.
-        kind: `search_started`, `trial_started`, `epoch`, `trial_ended` or `search_ended`.
+        kind: `search_started`, `trial_started`, `epoch`, `trial_ended`, `search_ended` or
+            `winner_read`.
         number: The trial, if it concerns one.
         created_ms: When it happened; the time stamp of its metric points, however often sent.
     """
@@ -33,6 +34,21 @@ class Message:
 
 
 _MESSAGE = TypeAdapter(Message)
+
+
+def post(
+    connection: sa.Connection,
+    search_id: int,
+    kind: str,
+    payload: dict[str, Any],
+    number: int | None = None,
+) -> None:
+    """Add a message, in the transaction that writes what it tells of."""
+    connection.execute(
+        t.outbox.insert().values(
+            search_id=search_id, kind=kind, number=number, payload=payload, created_ms=now_ms()
+        )
+    )
 
 
 class Outbox:
@@ -56,6 +72,25 @@ class Outbox:
                 self._database.believed(_MESSAGE, row, "a message to tracking")
                 for row in connection.execute(query)
             ]
+
+    def last(self, *kinds: str) -> Message | None:
+        """The newest message of these kinds, delivered or not."""
+        query = (
+            sa.select(*(t.outbox.c[f] for f in Message.__dataclass_fields__))
+            .where(t.outbox.c.search_id == self._search_id, t.outbox.c.kind.in_(kinds))
+            .order_by(t.outbox.c.id.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            return self._database.believed(_MESSAGE, row, "a message to tracking")
+
+    def add(self, kind: str, payload: dict[str, Any]) -> None:
+        """Add a message about what was learnt without a driver: a reading of the test split."""
+        with self._database.write() as connection:
+            post(connection, self._search_id, kind, payload)
 
     def count_waiting(self) -> int:
         """How many messages are not delivered yet."""

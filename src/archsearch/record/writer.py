@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from archsearch.record import lease
 from archsearch.record import tables as t
 from archsearch.record.database import Database, now_ms
+from archsearch.record.outbox import post
 from archsearch.record.reader import find_search
 from archsearch.record.trial import EpochRecord, Outcome, Refusal, SearchRow, TrialRecord
 
@@ -110,15 +111,7 @@ class Writer:
         payload: dict[str, Any],
         number: int | None = None,
     ) -> None:
-        connection.execute(
-            t.outbox.insert().values(
-                search_id=self.search_id,
-                kind=kind,
-                number=number,
-                payload=payload,
-                created_ms=now_ms(),
-            )
-        )
+        post(connection, self.search_id, kind, payload, number)
 
     def beat(self, seconds: float) -> None:
         """See `lease.beat`."""

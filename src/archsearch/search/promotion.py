@@ -6,6 +6,7 @@ The gate's statistics are in `analysis`, the registry's calls in `tracking`; her
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from archsearch.search.examination import Examination, compare, measured_of
 from archsearch.search.gates import judge, parse_gates
 from archsearch.search.judges import GateResult
 from archsearch.search.provenance import code_version
+from archsearch.search.settling import tell_of_reading
 from archsearch.tracking.candidate import (
     Candidate,
     find_candidate,
@@ -53,6 +55,7 @@ from archsearch.tracking.registry import (
     previous_tag,
     rolled_back_tag,
 )
+from archsearch.tracking.sender import BusyError, deliver
 from archsearch.tracking.store import TrackingStore, tracking_store, tracking_uri_of
 
 if TYPE_CHECKING:
@@ -172,6 +175,9 @@ def promote(
         _refuse_repetition(registry, model, candidate, champion, request)
         network = candidate.model()
         reading = read_test_split(database, candidate, network)
+        if tell_of_reading(database, search, runs, read_trials(database, search.id)):
+            with contextlib.suppress(BusyError):  # whoever delivers now, delivers this too
+                deliver(database, search.id, store)
         labels = right_answers(candidate.data)
         comparison = None
         if champion is not None:

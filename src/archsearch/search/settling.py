@@ -1,4 +1,4 @@
-"""The last step of a search: the winner's network answers the test split, once."""
+"""The last step of a search: the winner's network answers the test split, once; all are told."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from archsearch.analysis.winner import Winner, find_winner
 from archsearch.record.database import Database
+from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import read_trials
 from archsearch.record.trial import SearchRow, TrialRecord
 from archsearch.search.events import Listener, Warned, WinnerFound
 from archsearch.search.interruption import InterruptedSearchError
+from archsearch.search.reporting import write_final_report
+from archsearch.search.result import summary_of
 
 
 def read_winner(
@@ -74,3 +77,42 @@ def settle_winner(
         return
     if found is not None and (force or before is None or before.reading is None):
         listener(WinnerFound(found.as_json()))
+    tell_of_reading(database, search, runs, trials, listener)
+
+
+def tell_of_reading(
+    database: Database,
+    search: SearchRow,
+    runs: RunsFolder,
+    trials: Sequence[TrialRecord],
+    listener: Listener = lambda event: None,
+) -> bool:
+    """Renew what a finished search has told of its winner, if the test split was read since.
+
+    A driver tells of its reading when it ends. One that is made later, by the same command or by
+    a promotion, is told here: to tracking, which is not told twice, and in the report.
+
+    Args:
+        database: The record.
+        search: As its driver has left it.
+        runs: Where the search's files are.
+        trials: Of the search.
+        listener: Told if the report cannot be written.
+
+    Returns:
+        Whether there is a new message for tracking.
+    """
+    found = find_winner(database, search, trials)
+    if not search.finished or found is None or found.reading is None:
+        return False
+    outbox, winner = Outbox(database, search.id), found.as_json()
+    last = outbox.last("search_ended", "winner_read")
+    told = last.payload.get("winner") if last else None
+    known = ("model_trial", "test_accuracy")
+    if isinstance(told, dict) and all(told.get(key) == winner[key] for key in known):
+        return False
+    paths = runs.of(search)
+    message = summary_of(list(trials), paths, found) | {"finished": True, "ending": search.ending}
+    message["reports"] = write_final_report(database, search, paths, trials, listener)
+    outbox.add("winner_read", message)
+    return True

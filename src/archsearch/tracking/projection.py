@@ -53,6 +53,8 @@ class Projection:
                 self._end_trial(message)
             case "search_ended":
                 self._end_search(message)
+            case "winner_read":
+                self._tell_reading(message)
             case _:
                 raise UnknownRunError(f"the message kind {message.kind!r} is not known")
 
@@ -131,14 +133,11 @@ class Projection:
         from mlflow.entities import Metric
 
         search, payload = self._runs.search(), message.payload
-        run_id, tags = search.info.run_id, search.data.tags
+        run_id = search.info.run_id
         board = payload.get("leaderboard") or []
-        note = wording.closing_note(
-            tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"]
-        )
         new_tags = {
             "ending": payload.get("ending"),
-            "mlflow.note.content": note,
+            "mlflow.note.content": _new_note(search, payload),
             "mlflow.loggedArtifacts": [{"path": "leaderboard.json", "type": "table"}],
         }
         best = board[0].get("val_accuracy") if board else None
@@ -161,6 +160,23 @@ class Projection:
                     continue  # delivered late, from another machine perhaps: it may be gone
                 self._client.log_artifact(trial, str(path), "checkpoints")
 
+        self._send_reports(run_id, payload)
+
+    def _tell_reading(self, message: Message) -> None:
+        """The test split was read after the search had ended: its note and report are new."""
+        from mlflow.entities import Metric
+
+        search, payload = self._runs.search(), message.payload
+        name = "winner_test_accuracy"
+        values = [v for k, v in wording.winner_metrics(payload).items() if k == name]
+        self._log(
+            search.info.run_id,
+            tags=wording.as_tags({"mlflow.note.content": _new_note(search, payload)}),
+            metrics=[Metric(name, value, message.created_ms, 0) for value in values],
+        )
+        self._send_reports(search.info.run_id, payload)
+
+    def _send_reports(self, run_id: str, payload: dict[str, Any]) -> None:
         for report in payload.get("reports") or []:
             if Path(report).is_file():
                 self._client.log_artifact(run_id, report, "report")
@@ -191,6 +207,13 @@ class Projection:
             tags=[RunTag(k, v) for k, v in (tags or {}).items()],
             synchronous=True,
         )
+
+
+def _new_note(search: Run, payload: dict[str, Any]) -> str:
+    tags = search.data.tags
+    return wording.closing_note(
+        tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"]
+    )
 
 
 def _dataset_input(data: dict[str, Any]) -> DatasetInput:

@@ -77,7 +77,7 @@ def view_links(client: MlflowClient, url: str) -> list[str]:
         client: Of the store.
         url: Of a server with MLflow's pages on that store.
     """
-    lines = []
+    lines: list[str] = []
     for experiment in client.search_experiments(order_by=["last_update_time DESC"]):
         if _PREFIX + TRIALS in experiment.tags and len(lines) < 3 * _MOST_LINKED:
             number = experiment.experiment_id

@@ -16,6 +16,7 @@ import pytest
 from archsearch.data import PreparedData, load_test
 from archsearch.errors import UnfitError
 from archsearch.record.database import Database
+from archsearch.record.outbox import Message, Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings
@@ -29,6 +30,7 @@ from archsearch.search.result import SearchResult
 from archsearch.search.run import run_search
 from archsearch.tracking import candidate as candidates
 from archsearch.tracking.store import tracking_store
+from archsearch.tracking.wording import closing_note
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING
 
@@ -54,6 +56,15 @@ class Searched:
         database = Database.open(path, create=False)
         try:
             return read_readings(database, get_search(database, self.name).id)
+        finally:
+            database.close()
+
+    def messages(self, kind: str) -> list[Message]:
+        path = RunsFolder(self.request.runs_dir).search(self.name).database
+        database = Database.open(path, create=False)
+        try:
+            outbox = Outbox(database, get_search(database, self.name).id)
+            return [message for message in outbox.waiting(10_000) if message.kind == kind]
         finally:
             database.close()
 
@@ -177,9 +188,19 @@ def test_a_winner_without_its_checkpoint_costs_a_warning_and_is_read_later(
     (warned,) = (w for w in searched.told(Warned) if "test split" in w.text)
     assert "the same command tries again" in warned.text
     (tmp_path / "elsewhere").rename(trials)
+    assert searched.messages("winner_read") == []
     mended = searched.run().winner
     assert mended is not None
     assert mended.reading is not None
+    # Tracking was told that the search ended without it, so it is told of it now: once.
+    (message,) = searched.messages("winner_read")
+    assert message.payload["winner"] == mended.as_json()
+    assert mended.test_accuracy is not None
+    assert f"{mended.test_accuracy.estimate:.4f} of the test images right" in closing_note(
+        "", message.payload, searched.name
+    )
+    searched.run(read_test_again=True)
+    assert len(searched.messages("winner_read")) == 1
 
 
 def test_the_winners_network_is_what_is_promoted(
