@@ -368,6 +368,8 @@ def storage_path(text: str) -> StoragePath:
         UsageError: It names none, or a secret is in it.
     """
     scheme = urlsplit(text).scheme if "://" in text else ""
+    if "://" in text and not scheme:
+        raise UsageError(f"{redact(text)!r} names no storage: its URI has no scheme such as s3")
     if not scheme or scheme == "file":
         path = Path(unquote(urlsplit(text).path) if scheme else text)
         if not text.strip() or not path.parts:

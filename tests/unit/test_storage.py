@@ -161,6 +161,7 @@ def test_a_file_uri_is_a_path() -> None:
     [
         ("", "names no storage"),
         ("s3:///prefix", "no bucket"),
+        ("'s3://quoted/twice'", "no scheme"),
         ("s3://key:verysecret@bucket", "leave the credentials out"),
         ("s3://bucket?secret_key=verysecret", "leave the credentials out"),
         ("s3://bucket?access_key=verysecret", "leave the credentials out"),
