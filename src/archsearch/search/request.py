@@ -35,7 +35,8 @@ class SearchRequest(Frozen):
     """A search as its user asks for it.
 
     Everything here but `space`, `data`, `train_size`, `image_size`, `seed`, `max_epochs` and the
-    folders may differ when a search is continued.
+    folders may differ when a search is continued; under `linear_scaling`, `workers_per_trial` may
+    not either.
     """
 
     space: str

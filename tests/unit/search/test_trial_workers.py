@@ -190,6 +190,7 @@ def _first_reports(assignment: Assignment, count: int) -> list[Report | None]:
     return told
 
 
+@pytest.mark.slow
 def test_the_first_worker_publishes_and_one_goes_on_alone(tmp_path: Path) -> None:
     """What two have trained is read by one, in the next attempt; and by two again."""
     assignment = assignment_in(tmp_path, 2)

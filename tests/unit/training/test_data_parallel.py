@@ -260,6 +260,7 @@ def _wait_or_die(last: int) -> str:
     return "nothing was noticed"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_by_one_error(tmp_path: Path) -> None:
     with RankPool(tmp_path / "store") as pool:
         answers = pool.start(_wait_or_die, 1)
