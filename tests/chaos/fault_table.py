@@ -103,7 +103,8 @@ FAULTS: dict[str, tuple[str, str]] = {
 }
 ELSEWHERE = {
     "driver-signalled": "`tests/integration/test_search_on_ray.py`",
-    "tracking": "`tests/integration/test_tracking.py`, `tests/unit/tracking/`",
+    "tracking": "`tests/integration/test_tracking.py`, `test_tracking_postgresql.py`, "
+    "`test_tracking_remote.py`",
     "data-wrong": "`tests/unit/data/`, `tests/contracts/test_data_sets.py`",
 }
 
