@@ -129,10 +129,10 @@ class Build:
 
     def _copy(self, value: str, root: Path, where: str) -> None:
         words = shlex.split(value)
-        source, copy = self.context, shutil.copy2
+        source, is_ours = self.context, False
         if words[0].startswith("--from="):
             source = self.folder / words.pop(0).removeprefix("--from=")
-            copy = os.link  # gigabytes that nothing changes
+            is_ours = True
         *names, target = words
         path = root / (Path(where) / target).relative_to("/")
         for name in names:
