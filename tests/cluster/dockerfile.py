@@ -138,6 +138,8 @@ class Build:
         for name in names:
             found = source / name.lstrip("/")
             if found.is_dir():
+                # Of another stage: gigabytes, which nothing changes.
+                copy = os.link if is_ours else shutil.copy2
                 shutil.copytree(found, path, symlinks=True, dirs_exist_ok=True, copy_function=copy)
             else:
                 path.mkdir(parents=True, exist_ok=True)
