@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.cli_support import environment, start_search
 from tests.clusters import free_port
@@ -72,6 +73,7 @@ def test_a_running_search_is_reached_from_this_machine_alone(tmp_path: Path) -> 
     assert reachable(found) == {}
 
 
+@pytest.mark.slow
 def test_the_pages_are_reached_from_this_machine_alone(tmp_path: Path) -> None:
     port = free_port()
     pages = subprocess.Popen(
