@@ -193,8 +193,7 @@ def recorded(runs_dir: Path) -> Recorded:
     database = Database.open(paths.database, create=False)
     try:
         search = get_search(database, name)
-        return Recorded(
-            read_trials(database, search.id), read_refusals(database, search.id), paths
-        )
+        trials, refusals = read_trials(database, search.id), read_refusals(database, search.id)
+        return Recorded(trials, refusals, runs.of(search))
     finally:
         database.close()

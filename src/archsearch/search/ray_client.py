@@ -14,6 +14,7 @@ from typing import Any
 
 _FALSE_START = "Starting Ray client server failed"
 _STARTS = 3
+START_AGAIN_SECONDS = 1.0
 
 
 def join(options: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ def join(options: dict[str, Any]) -> None:
     retrying = Retrying(
         retry=retry_if_exception(lambda error: _FALSE_START in str(error)),
         stop=stop_after_attempt(_STARTS),
-        wait=wait_fixed(1.0),
+        wait=wait_fixed(START_AGAIN_SECONDS),
         reraise=True,
     )
     retrying(ray.init, **options)
