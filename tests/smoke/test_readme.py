@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 
 from archsearch.data import DATA_SETS
 from archsearch.models import FAMILIES
@@ -164,11 +165,27 @@ def can_run(words: Words) -> bool:
     match words:
         case ("python", "-m", "pipeline.ui" | "pipeline.control", *_):
             return False
+        case ("python", "-m", "pipeline.promote", *_) if "--trial" in words:
+            return False  # the reader's search has more trials than ours
         case ("python", "-m", module, *arguments):
             is_ours = module.partition(".")[0] in ("pipeline", "pytest")
             return is_ours and not any(map(is_readers_own, arguments))
         case _:
             return False
+
+
+def as_a_reader(words: Words, folder: Path, search: str | None) -> Words:
+    """The command with the reader's own: the search that the document has made, and an image."""
+    own = {} if search is None else {"NAME": search, "SEARCH": search}
+    if "IMAGE.png" in words:
+        Image.new("L", (8, 8), 128).save(folder / "IMAGE.png")
+        own["IMAGE.png"] = "./IMAGE.png"
+    return tuple(own.get(word, word) for word in words)
+
+
+def name_of(words: Words) -> str | None:
+    """The search that a command makes, where it names it."""
+    return words[words.index("--name") + 1] if "--name" in words else None
 
 
 def is_readers_own(word: str) -> bool:
@@ -194,7 +211,10 @@ def run(words: Words, folder: Path, home: Path) -> None:
         text=True,
         timeout=TIMEOUT_SECONDS,
     )
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
+    # The reader's champion need not be beaten, and there may be none before it.
+    fine = (0, 5) if module == "pipeline.promote" else (0,)
+    assert done.returncode in fine, (words, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr, (words, done.stderr)
 
 
 def run_python(block: Block, folder: Path) -> None:
@@ -239,6 +259,7 @@ def run_document(document: str, folder: Path) -> set[str]:
     home = repository_with_changes(document, folder)
     ran: set[str] = set()
     later: list[Block] = []
+    search = None
     for block in blocks(document):
         match block.language:
             case "yaml" | "python" if block.path:
@@ -249,10 +270,12 @@ def run_document(document: str, folder: Path) -> set[str]:
             case "python":
                 run_python(block, folder)
             case "sh" | "bash":
-                for words in filter(can_run, commands_of(block)):
-                    if needs_a_download(words):
+                for each in commands_of(block):
+                    words = as_a_reader(each, folder, search)
+                    if not can_run(words) or needs_a_download(words):
                         continue
                     run(words, folder, home)
+                    search = name_of(words) or search
                     ran.add(words[2])
     for block in later:
         run_python(block, folder)
@@ -271,14 +294,17 @@ def test_the_commands_of_a_document_work_in_the_order_of_the_text(
 @pytest.mark.slow
 def test_the_readme_takes_a_reader_from_a_search_to_a_model_in_use(tmp_path: Path) -> None:
     """Its cheap commands and the lines of Python after them."""
-    ran = set()
+    ran, search = set(), None
     for block in blocks("README.md", "sh"):
-        for words in filter(can_run, commands_of(block)):
-            is_cheap = words[2] != "pipeline.search" or "smoke" in words
+        for each in commands_of(block):
+            words = as_a_reader(each, tmp_path, search)
+            is_cheap = can_run(words) and (words[2] != "pipeline.search" or "smoke" in words)
             if is_cheap and words[2] not in ("pipeline.train", "pipeline.export"):
                 run(words, tmp_path, REPOSITORY)
+                search = name_of(words) or search
                 ran.add(words[2])
-    assert {"pipeline.search", "pipeline.status", "pipeline.promote"} <= ran
+    used = {"pipeline.search", "pipeline.status", "pipeline.promote", "pipeline.predict"}
+    assert used <= ran
     for block in blocks("README.md", "python"):
         run_python(block, tmp_path)
 
