@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
 from archsearch.storage import StorageError, storage_path
-from archsearch.tracking import wording
+from archsearch.tracking import notes, wording
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 
@@ -85,7 +85,7 @@ class Projection:
             run = self._client.create_run(
                 experiment,
                 start_time=message.created_ms,
-                tags=tags | {"mlflow.note.content": wording.opening_note(payload)},
+                tags=tags | {"mlflow.note.content": notes.opening_note(payload)},
                 run_name=payload["name"],
             )
             run_id = run.info.run_id
@@ -150,7 +150,7 @@ class Projection:
         self._end_waiting_trials(search, message)
         status = "FINISHED" if payload.get("finished") else "KILLED"
         self._client.set_terminated(run_id, status, message.created_ms)
-        self._client.log_text(run_id, wording.leaderboard_table(board), "leaderboard.json")
+        self._client.log_text(run_id, notes.leaderboard_table(board), "leaderboard.json")
         for checkpoint in payload.get("checkpoints") or []:
             trial = self._runs.trial(int(checkpoint["number"]))
             with contextlib.ExitStack() as stack:
@@ -211,9 +211,7 @@ class Projection:
 
 def _new_note(search: Run, payload: dict[str, Any]) -> str:
     tags = search.data.tags
-    return wording.closing_note(
-        tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"]
-    )
+    return notes.closing_note(tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"])
 
 
 def _dataset_input(data: dict[str, Any]) -> DatasetInput:

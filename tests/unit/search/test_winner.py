@@ -29,8 +29,8 @@ from archsearch.search.request import SearchRequest
 from archsearch.search.result import SearchResult
 from archsearch.search.run import run_search
 from archsearch.tracking import candidate as candidates
+from archsearch.tracking.notes import closing_note
 from archsearch.tracking.store import tracking_store
-from archsearch.tracking.wording import closing_note
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING
 

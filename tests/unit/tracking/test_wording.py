@@ -1,7 +1,7 @@
 from typing import Any
 
 from archsearch.record.outbox import Message
-from archsearch.tracking import wording
+from archsearch.tracking import notes, wording
 
 SEARCH: dict[str, Any] = {
     "name": "first",
@@ -110,13 +110,13 @@ def test_an_epoch_of_before_there_were_samples_reads_on() -> None:
 def test_the_result_is_the_notes_first_line_however_often_it_changes() -> None:
     row = {"number": 1, "name": "WRN-16-2", "val_accuracy": 0.98765, "family": "wrn"}
     winner = {"name": "WRN-16-2", "trial": 1, "estimate": 0.981, "test_accuracy": 0.97}
-    note = wording.opening_note(SEARCH)
+    note = notes.opening_note(SEARCH)
     for payload, result in (
         ({"leaderboard": []}, "**Result:** no trial was trained to the end."),
         ({"leaderboard": [row]}, "validation accuracy 0.9877 after all epochs."),
         ({"leaderboard": [row], "winner": winner}, "0.9700 of the test images right."),
     ):
-        note = wording.closing_note(note, payload, "first")
+        note = notes.closing_note(note, payload, "first")
         first, _, rest = note.partition("\n\n")
         assert first.endswith(result)
         assert rest.startswith("**first** asks: does it work?")
@@ -131,9 +131,9 @@ def test_every_outcome_has_a_status() -> None:
 
 def test_the_note_stays_short_and_is_replaced_when_a_search_ends_again() -> None:
     row = {"number": 1, "name": "n", "family": "wrn", "val_accuracy": 0.5, "params": 1, "macs": 2}
-    opening = wording.opening_note(SEARCH)
-    once = wording.closing_note(opening, {"ending": "interrupted", "leaderboard": []}, "first")
-    twice = wording.closing_note(once, {"ending": "finished", "leaderboard": [row] * 500}, "first")
+    opening = notes.opening_note(SEARCH)
+    once = notes.closing_note(opening, {"ending": "interrupted", "leaderboard": []}, "first")
+    twice = notes.closing_note(once, {"ending": "finished", "leaderboard": [row] * 500}, "first")
     assert "no trial was trained to the end" in once
     assert "interrupted" not in twice
     assert "python -m pipeline.promote first" in twice

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from archsearch.record.outbox import Message
-from archsearch.tracking import wording
+from archsearch.tracking import notes, wording
 
 SEARCH = {"search": "0" * 32, wording.UNIQUE_TAG: f"{'0' * 32}/search"}
 ENTRY: dict[str, Any] = {
@@ -40,20 +40,20 @@ def test_a_confirm_run_is_a_child_run_with_its_own_name_and_arm() -> None:
 
 
 def test_the_note_has_the_finalists_and_names_the_winner() -> None:
-    note = wording.closing_note("opening", ENDED, "first")
+    note = notes.closing_note("opening", ENDED, "first")
     assert "| 15 | WRN-22-1 | 0.9812 | 0.9700 to 0.9900 | 2 of 2 |" in note
     assert "**Winner: WRN-22-1** (trial 15); its network is run 21" in note
     assert "0.9750 of the test images right" in note
     unread = ENDED | {"winner": ENDED["winner"] | {"test_accuracy": None}}
-    assert "test images" not in wording.closing_note("opening", unread, "first")
+    assert "test images" not in notes.closing_note("opening", unread, "first")
     failed = ENDED | {
         "confirmed": [ENTRY | {"estimate": None, "interval": None, "completed": 0}],
         "winner": None,
     }
-    told = wording.closing_note("opening", failed, "first")
+    told = notes.closing_note("opening", failed, "first")
     assert "| 0 of 2 |" in told
     assert "Winner" not in told
-    assert "Finalists" not in wording.closing_note("opening", ENDED | {"confirmed": []}, "first")
+    assert "Finalists" not in notes.closing_note("opening", ENDED | {"confirmed": []}, "first")
 
 
 def test_the_winners_figures_are_metrics_of_the_search() -> None:
