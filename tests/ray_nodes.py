@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import site
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -139,6 +141,55 @@ class RayCluster:
         """Kill all nodes."""
         for node in self.nodes.values():
             node.kill()
+
+
+def autoscaling(gcs_address: str, num_nodes: int) -> dict[str, Any]:
+    """What Ray's autoscaler is told: at most so many nodes of one processor, none at first.
+
+    Its provider for tests starts them on this machine.
+    """
+    commands = ("initialization", "setup", "head_setup", "worker_setup")
+    commands += ("head_start_ray", "worker_start_ray")
+    node = {"resources": {"CPU": 1, "object_store_memory": 10**8}, "node_config": {}}
+    return {
+        "cluster_name": "fake",
+        "max_workers": num_nodes,
+        "idle_timeout_minutes": 5,
+        "upscaling_speed": 100.0,
+        "provider": {
+            "type": "fake_multinode",
+            "gcs_address": gcs_address,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "use_node_id_as_ip": True,
+        },
+        "head_node_type": "head",
+        "available_node_types": {
+            "head": {"resources": {}, "node_config": {}, "max_workers": 0},
+            "cpu": node | {"min_workers": 0, "max_workers": num_nodes},
+        },
+        "auth": {},
+        "file_mounts": {},
+        "file_mounts_sync_continuously": False,
+        "cluster_synced_files": [],
+        "rsync_exclude": [],
+        "rsync_filter": [],
+    } | {f"{name}_commands": [] for name in commands}
+
+
+@contextlib.contextmanager
+def growing_cluster(python: Path, folder: Path, num_nodes: int) -> Iterator[RayCluster]:
+    """A cluster of a head without processors, which Ray's autoscaler adds nodes to."""
+    env = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    cluster = RayCluster(python, folder, env)
+    config = folder / "autoscaling.json"
+    config.write_text(json.dumps(autoscaling(cluster.address, num_nodes)))
+    try:
+        cluster.start("head", f"--autoscaling-config={config}")
+        cluster.wait("head")
+        yield cluster
+    finally:
+        cluster.end()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 from archsearch.storage import storage_path
 from tests.cli_support import call, environment, start_search
 from tests.object_store import ObjectStore, object_store
-from tests.ray_nodes import RayCluster, bare_python, ray_cluster
+from tests.ray_nodes import RayCluster, bare_python, growing_cluster, ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -184,3 +184,32 @@ def _trials(runs: Path, site: Site) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     answer: list[dict[str, Any]] = json.loads(done.stdout)["trials"]
     return answer
+
+
+def test_a_cluster_that_starts_empty_grows_with_the_search_and_waits_for_nothing_else(
+    tmp_path: Path,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="ray") as short:
+        python = bare_python(Path(short) / "python")
+        with growing_cluster(python, Path(short), num_nodes=2) as cluster:
+            search = start_search(
+                "--space", "smoke", "--trials", 3, "--max-epochs", 30, "--random-share", 1,
+                "--name", "growing", "--confirm", "none", "--address", cluster.address,
+                "--storage", tmp_path / "shared", cwd=tmp_path, **cluster.credentials,
+            )  # fmt: skip
+            with search as running:
+                events = running.wait_for("trial_ended", 3)
+                code, errors = running.end()
+    assert code == 0, errors
+    (begin,) = (event for event in events if event["event"] == "search_started")
+    assert (begin["num_slots"], begin["devices"]) == (1, "0 CPUs on 1 node")
+    # A trial is asked for when there is room for it: the second when the second node has come,
+    # the third when one of them has ended.
+    order = [
+        (event["event"], event["number"])
+        for event in events
+        if event["event"] in ("trial_started", "trial_ended")
+    ]
+    assert order[:2] == [("trial_started", 0), ("trial_started", 1)]
+    assert order[2][0] == "trial_ended"
+    assert ("trial_started", 2) in order[3:]
