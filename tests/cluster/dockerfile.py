@@ -157,7 +157,7 @@ class Build:
         # This machine's own packages, and its Python where it is not the system's.
         here = [str(p) for p in Path("/opt").iterdir() if p.name != "archsearch"]
         here += [p for p in {sys.base_prefix} if not p.startswith("/usr")]
-        for folder in parents_of(here):
+        for folder in parents_of([*here, "/image/python"]):
             words += ["--perms", "0755", "--dir", folder]
         for path_text in here:
             words += ["--ro-bind", path_text, path_text]
