@@ -148,8 +148,10 @@ def autoscaling(gcs_address: str, num_nodes: int) -> dict[str, Any]:
 
     Its provider for tests starts them on this machine.
     """
-    commands = ("initialization", "setup", "head_setup", "worker_setup")
-    commands += ("head_start_ray", "worker_start_ray")
+    commands = [
+        "initialization", "setup", "head_setup", "worker_setup", "head_start_ray",
+        "worker_start_ray",
+    ]  # fmt: skip
     node = {"resources": {"CPU": 1, "object_store_memory": 10**8}, "node_config": {}}
     return {
         "cluster_name": "fake",
