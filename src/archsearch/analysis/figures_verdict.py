@@ -133,5 +133,4 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
         caption,
         plot,
         height=150 + 48 * len(known),
-        min_width=480,
     )
