@@ -32,7 +32,7 @@ class TrialConfig(Frozen):
 
     @property
     def effective_recipe(self) -> Recipe:
-        """The recipe as it is trained: by the linear scaling rule (Goyal et al. 2017, section 2.1).
+        """The recipe as trained: by the linear scaling rule (Goyal et al. 2017, section 2.1).
 
         Raises:
             ValueError: The batch or the learning rate becomes too large.
