@@ -69,7 +69,8 @@ def main() -> None:
             output = "".join(run_line(line) for line in block["code"].splitlines())
         else:
             shown = excerpt(output, block["first"], block["last"])
-            return block[0].replace(block["shown"], shown) if block["shown"] else block[0]
+            head, fence, _ = block[0].partition("```text\n")
+            return f"{head}{fence}{shown}```"
         return block[0]
 
     TOUR.write_text(BLOCK.sub(renewed, TOUR.read_text()))
@@ -173,7 +174,8 @@ def report_pictures() -> None:
 
 
 def tracking_pictures() -> None:
-    """MLflow's pages: the search with its trials, and the registered model."""
+    """MLflow's pages: the search with its trials, and its families by epoch."""
+    from archsearch.tracking.views import FAMILIES, view_path
     from tests.browser import browser_page
 
     with (
@@ -194,6 +196,15 @@ def tracking_pictures() -> None:
         time.sleep(3)
         clip = {"x": 0, "y": 0, "width": 1300, "height": 720, "scale": 1}
         write_png(page, PICTURES / "mlflow-runs.png", clip)
+        families = view_path("1", FAMILIES, charts=True)
+        page.open("about:blank", width=1300, height=720)
+        page.open(f"{address}{families}", width=1300, height=720)
+        drawn = "document.querySelectorAll('.main-svg').length"
+        page.wait_until(lambda: page.evaluate(drawn) >= 3, "charts are drawn")
+        time.sleep(5)
+        page.evaluate("document.querySelectorAll('[aria-label=Close]').forEach(e => e.click())")
+        time.sleep(1)
+        write_png(page, PICTURES / "mlflow-families.png", clip)
 
 
 @contextlib.contextmanager
