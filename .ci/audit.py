@@ -24,7 +24,7 @@ import license_expression
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("pypi", "osv")
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 90
 
 # What packages wrote before there were licence expressions.
 _SPDX = {
