@@ -26,7 +26,7 @@ FEW = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-MANY = settings(FEW, max_examples=250)
+MANY = settings(FEW, max_examples=80)
 
 SEARCH = (
     "search", "--space", "smoke", "--trials", "3", "--name", "first", "--confirm", "none",
