@@ -187,6 +187,7 @@ def _trials(runs: Path, site: Site) -> list[dict[str, Any]]:
     return answer
 
 
+@pytest.mark.cluster
 def test_a_cluster_that_starts_empty_grows_with_the_search_and_waits_for_nothing_else(
     tmp_path: Path,
 ) -> None:
