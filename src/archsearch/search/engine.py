@@ -44,6 +44,9 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+_COUNT_PREEMPTION = "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"
+"""Else Tune starts a preempted trial again by itself: the same attempt, and nobody is told."""
+
 _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Little: data is mapped from one file, and results are small."""
 
@@ -59,6 +62,7 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     """
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
+    os.environ[_COUNT_PREEMPTION] = "1"
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
