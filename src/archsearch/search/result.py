@@ -35,6 +35,7 @@ class SearchResult:
         num_refused: Draws that were above a cap or repeated a trial.
         confirmed: What the confirm runs say of each finalist, best first.
         winner: Where all confirm runs have ended.
+        record: Where the record is: a file, or a server's URL without its password.
         worker_logs: Ray's own log folder, if trials ran in this command.
         undelivered: Messages that the tracking store has not received yet.
         exit_code: 0; 4 when no trial completed; 130 or 143 after a signal.
@@ -49,6 +50,7 @@ class SearchResult:
     winner: Winner | None
     num_refused: int
     paths: SearchPaths
+    record: str
     tracking: str
     worker_logs: str | None
     undelivered: int
@@ -119,6 +121,7 @@ def read_result(
         winner=find_winner(database, search, trials),
         num_refused=len(read_refusals(database, search.id)),
         paths=plan.paths,
+        record=database.label,
         tracking=plan.store.label,
         worker_logs=worker_logs,
         undelivered=Outbox(database, search.id).count_waiting(),

@@ -59,7 +59,7 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
         line(text)
     line()
     line("Where everything is:")
-    line(f"  record       {result.paths.database}")
+    line(f"  record       {result.record}")
     if result.paths.report.is_file():
         line(f"  report       {result.paths.report}")
     line(f"  checkpoints  {result.paths.trials / 'NNNN'}, each with its worker.log")

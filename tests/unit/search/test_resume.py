@@ -126,3 +126,17 @@ def test_a_search_that_used_its_budget_up_is_told_a_command_with_more(
     more = request.model_copy(update={"time_budget_seconds": float(budget[1]) + 600})
     assert float(budget[1]) > result.seconds
     assert run_search(more, run_trials=SyntheticRunner()).finished
+
+
+def test_the_summary_names_the_record_where_it_is(
+    request_in: SearchRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    for database, named in ((url, url), (None, "search.db")):
+        moved_there = moved(request_in, tmp_path / f"runs{database is None}")
+        request = moved_there.model_copy(update={"database": database})
+        result = run_search(request, run_trials=SyntheticRunner())
+        told = io.StringIO()
+        print_summary(result, request, Console(file=told, width=400))
+        (line,) = re.findall(r"^  record +(.+?) *$", told.getvalue(), flags=re.M)
+        assert line.endswith(named)
