@@ -78,7 +78,7 @@ def upgrade_mlflow() -> None:
     db.commands(["upgrade", url("mlflow", "mlflow")], standalone_mode=False)
 
     store = SqlAlchemyStore()
-    store.init_db(url("mlflow", "mlflow_auth"))  # type: ignore[no-untyped-call]
+    store.init_db(url("mlflow", "mlflow_auth"))  # type: ignore[no-untyped-call]  # MLflow types none of it
     name = os.environ["MLFLOW_TRACKING_USERNAME"]
     password = secret("mlflow_tracking_password")
     if not store.has_user(name):

@@ -163,7 +163,8 @@ def search(
     from rich.console import Console
 
     from archsearch.search.display import open_display
-    from archsearch.search.request import SearchRequest, parsed_count, parsed_trials
+    from archsearch.search.parsing import parsed_count, parsed_trials
+    from archsearch.search.request import SearchRequest
     from archsearch.search.run import run_search
     from archsearch.search.summary import print_summary
 

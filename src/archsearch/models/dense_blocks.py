@@ -68,7 +68,8 @@ def _frozen_statistics(module: nn.Module) -> Iterator[None]:
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0  # the statistics must be passed on: the backward pass saves them
-        norm.num_batches_tracked = torch.zeros_like(norm.num_batches_tracked)  # type: ignore[arg-type]
+        assert norm.num_batches_tracked is not None  # `SyncBatchNorm` wants a counter to be there
+        norm.num_batches_tracked = torch.zeros_like(norm.num_batches_tracked)
     try:
         yield
     finally:

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
 from archsearch.record.trial import SearchRow, TrialRecord, search_trials
+from archsearch.search.identity import check_identity
 from archsearch.search.plan import Plan
-from archsearch.search.request import MAX_TRIALS, SearchRequest, check_identity
+from archsearch.search.request import MAX_TRIALS, SearchRequest
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.widening import Difference, difference
 

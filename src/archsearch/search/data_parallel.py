@@ -108,7 +108,8 @@ class Workers:
     def __init__(self, num_workers: int, num_cpus: int, num_gpus: float, folder: str) -> None:
         self._bundle = {"CPU": float(num_cpus)} | ({"GPU": num_gpus} if num_gpus else {})
         self._num_workers = num_workers
-        self._mailbox: Any = Mailbox.remote(num_workers)  # type: ignore[attr-defined]
+        mailbox: Any = Mailbox  # Ray's decorator gives it what no type tells
+        self._mailbox = mailbox.remote(num_workers)
         self._said: Any = None
         self._are_here = False
         self._error: BaseException | None = None

@@ -15,7 +15,7 @@ from archsearch.search.judges import (
     judge_gain,
     judge_mcnemar,
 )
-from archsearch.search.request import parsed_count
+from archsearch.search.parsing import parsed_count
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.trial import SearchRow
 from archsearch.search.events import Listener, Said
+from archsearch.search.identity import identity_of
 from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.pretrained import fetch_weights
 from archsearch.search.provenance import code_version
-from archsearch.search.request import SearchRequest, identity_of
+from archsearch.search.request import SearchRequest
 from archsearch.search.room import check_answers, check_machine
 from archsearch.search.security import admit_cluster
 from archsearch.search.slots import TrialShape

@@ -117,8 +117,8 @@ def _loss_of(trial: Trial) -> Loss:
         return Loss("memory", "its machine ran out of memory")
     error: Any = None
     with contextlib.suppress(Exception):  # its parts may be of a version that only workers have
-        # Tune wrote it, in this process, into a folder that is this user's alone.
-        error = pickle.loads(_content(trial.pickled_error_file))  # noqa: S301
+        # Tune wrote it in this process, into a folder that is this user's alone.
+        error = pickle.loads(_content(trial.pickled_error_file))  # noqa: S301 -- see above
     if TAKEN_BACK in told or (isinstance(error, RayActorError) and error.preempted):
         return Loss("preempted", TAKEN_BACK)
     if isinstance(error, RayActorError) and error.actor_init_failed:

@@ -1,10 +1,7 @@
-"""What a user asks for, as one frozen value; and what of it a resume may not change."""
+"""What a user asks for, as one frozen value."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,11 +9,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from archsearch.analysis.finalists import ConfirmSpec, parse_confirm
 from archsearch.command_line import command_line
-from archsearch.data import PreparedData, data_name
+from archsearch.data import data_name
 from archsearch.errors import UsageError
 from archsearch.record.paths import checked_name
 from archsearch.redaction import shown_address
 from archsearch.schema import Frozen, InputSpec, digest_of
+from archsearch.search.parsing import host_and_port
 from archsearch.search.preflight import Preflight
 from archsearch.search.slots import TrialShape
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
@@ -24,8 +22,6 @@ from archsearch.spaces.space import SearchSpace
 from archsearch.storage import storage_path
 
 MAX_TRIALS = 1_000_000
-
-BATCH_SCALE = "batch_scale"
 
 MACS_PER_PIXEL_WITHOUT_ACCELERATOR = 160_000
 """Default cap on a processor alone, a pixel of the input: 10 million at 8×8, 125 at 28×28."""
@@ -226,112 +222,6 @@ def _option(field: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def host_and_port(address: str) -> tuple[str, int] | None:
-    """Where `HOST:PORT` or `ray://HOST:PORT` listens; None if the text is neither."""
-    match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", address)
-    if match is None or not 0 < int(match[2]) < 2**16:
-        return None
-    return match[1].strip("[]"), int(match[2])
-
-
-def parsed_count(option: str, text: str | None) -> Any:
-    """A count such as `5000000`, `5e6` or `5M`; `none` and None stay what they are.
-
-    Raises:
-        UsageError: The text is no positive whole number.
-    """
-    if text is None or text == "none":
-        return text
-    factors = {"K": 10**3, "M": 10**6, "G": 10**9}
-    factor = factors.get(text[-1:].upper(), 1)
-    try:
-        value = float(text[:-1] if factor > 1 else text) * factor
-    except ValueError:
-        value = 0.0
-    if not (1 <= value < 2**53 and value.is_integer()):
-        raise UsageError(
-            f"{option} {text!r} is no count: give a positive whole number such as 5000000, 5e6 "
-            "or 5M, or none"
-        )
-    return int(value)
-
-
-def parsed_trials(text: str) -> dict[str, int]:
-    """What `--trials 50` or `--trials +50` (so many more) says, as fields of a request.
-
-    Raises:
-        UsageError: The text is neither.
-    """
-    more, digits = text.startswith("+"), text.removeprefix("+")
-    count = None
-    if not digits.startswith(("+", "-")):
-        with contextlib.suppress(UsageError):  # it would allow `none`
-            count = parsed_count("--trials", digits)
-    if not isinstance(count, int):
-        raise UsageError(
-            f"--trials {text!r} is no count: give a positive whole number such as 50, or +50 for "
-            "50 more"
-        )
-    return {"trials": count, "more_trials": count} if more else {"trials": count}
-
-
 def default_mac_cap(input_spec: InputSpec) -> int:
     """Multiply-accumulates a variant may have where no accelerator is."""
     return MACS_PER_PIXEL_WITHOUT_ACCELERATOR * input_spec.image_size**2
-
-
-def identity_of(
-    request: SearchRequest, space: SearchSpace, data: PreparedData, batch_scale: int = 1
-) -> dict[str, Any]:
-    """What a resume may not change.
-
-    The scale of the batch is part of it where there is one, and of nobody's name otherwise.
-    """
-    identity = {
-        "space": space.digest,
-        "data": data.digest,
-        "split": data.split_digest,
-        "train_size": request.train_size,
-        "seed": request.seed,
-        "max_epochs": request.max_epochs or space.fidelity.max_epochs,
-        "objective": space.objective,
-    }
-    return identity | ({BATCH_SCALE: batch_scale} if batch_scale > 1 else {})
-
-
-def check_identity(
-    name: str,
-    recorded: dict[str, Any],
-    asked: dict[str, Any],
-    *,
-    space_changes: Sequence[str] = (),
-) -> None:
-    """Refuse to continue a search as another one.
-
-    Args:
-        name: The search's.
-        recorded: Its identity.
-        asked: That of what is asked for now.
-        space_changes: In what a space of another digest is not just wider.
-
-    Raises:
-        UsageError: They differ; the sentence says in what.
-    """
-    before, now = ({BATCH_SCALE: 1} | identity for identity in (recorded, asked))
-    differences = [
-        f"{key} was {_short(before.get(key))}, now {_short(now[key])}"
-        + (f" ({'; '.join(space_changes)})" if key == "space" and space_changes else "")
-        for key in now
-        if before.get(key) != now[key]
-    ]
-    if differences:
-        raise UsageError(
-            f"the search {name!r} exists and is another one: {'; '.join(differences)}. "
-            "Continue it with what it had, or choose another --name"
-            + " (its space may become wider, nothing else)"
-            * bool(space_changes)
-        )
-
-
-def _short(value: object) -> str:
-    return value[:12] if isinstance(value, str) else str(value)

@@ -6,7 +6,8 @@ import os
 import socket
 
 from archsearch.errors import UnfitError
-from archsearch.search.request import SearchRequest, host_and_port
+from archsearch.search.parsing import host_and_port
+from archsearch.search.request import SearchRequest
 from archsearch.search.slots import TrialShape
 
 _CONNECT_SECONDS = 5.0

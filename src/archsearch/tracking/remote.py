@@ -51,7 +51,7 @@ def _status_for_a_stranger(uri: str) -> int | None:
     url = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
     request = urllib.request.Request(url)  # noqa: S310 -- `tracking_store` lets http(s) through
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 -- http(s)
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -14,7 +14,8 @@ from archsearch.record.database import Database
 from archsearch.record.reader import get_search
 from archsearch.record.trial import SearchRow
 from archsearch.search.events import Event, Said
-from archsearch.search.request import MAX_TRIALS, SearchRequest, parsed_trials
+from archsearch.search.parsing import parsed_trials
+from archsearch.search.request import MAX_TRIALS, SearchRequest
 from archsearch.search.run import run_search
 from archsearch.spaces.load import load_space
 from tests.search_support import SyntheticRunner, recorded, run_and_die

@@ -20,11 +20,12 @@ from archsearch.search.assignment import Assignment, EndReport, EpochReport, Rep
 from archsearch.search.conduct import Conduct
 from archsearch.search.engine import _resources
 from archsearch.search.events import Event, Said
+from archsearch.search.identity import check_identity
 from archsearch.search.losses import TAKEN_BACK, Loss
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.preflight import InfeasibleError, Preflight
 from archsearch.search.ray_adapters import REPORT, WAITING, DirectedScheduler, Fleet, _loss_of
-from archsearch.search.request import SearchRequest, check_identity
+from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.search.slots import TrialShape
 from archsearch.search.worker import follow, work
