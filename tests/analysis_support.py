@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from archsearch.record.trial import EpochRecord, Outcome, TrialRecord
+from tests.records import config_of
 
-MAX_EPOCHS = 9
+CONFIG = config_of("WRN-10-1")
+MAX_EPOCHS = CONFIG.max_epochs
 RUNGS = (1, 3)
 REDUCTION_FACTOR = 3
 
@@ -58,7 +60,7 @@ def made_trial(
         name=f"{family}-{number}",
         arm=arm,
         params={"family": family},
-        config={"max_epochs": MAX_EPOCHS},
+        config=CONFIG,
         config_digest=str(number),
         complexity={"params": macs // 4, "macs": macs, "activations": 1},
         outcome=outcome,

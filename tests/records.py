@@ -34,7 +34,7 @@ def issued(config: TrialConfig, number: int, **changes: Any) -> TrialRecord:
         name=config.name,
         arm="sampler",
         params={},
-        config=config.model_dump(mode="json"),
+        config=config,
         config_digest=config.digest,
         complexity=complexity(config.architecture, config.input).model_dump(),
         outcome=None,

@@ -178,7 +178,7 @@ class Recorded:
                 t.name,
                 t.arm,
                 t.params,
-                t.config["seed"],
+                t.config.seed,
                 t.outcome,
                 t.reason,
                 t.rung_epochs,

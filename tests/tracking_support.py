@@ -18,10 +18,12 @@ from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search
 from archsearch.record.trial import EpochRecord, Outcome, SearchRow, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
+from archsearch.spaces.parameters import Scalar
 from archsearch.tracking.client import open_client
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import TrackingStore
 from pipeline._main import run
+from tests.records import config_of
 
 DATA = {
     "name": "digits",
@@ -30,6 +32,15 @@ DATA = {
     "num_val": 288,
     "num_test": 360,
     "train_size": None,
+    "path": "/nowhere/digits.arrow",
+    "num_classes": 10,
+    "in_channels": 1,
+    "image_size": 8,
+    "class_names": [str(digit) for digit in range(10)],
+    "mean": [0.3],
+    "std": [0.4],
+    "split_digest": "e" * 64,
+    "flip": False,
 }
 LOAD = {"worker": "node-1/4711", "cpu_percent": 50.0, "worker_memory_mib": 700.0}
 IDENTITY = {
@@ -68,7 +79,8 @@ class Recorded:
 
     def add_trial(self, number: int, family: str = "wrn") -> None:
         """A trial is issued."""
-        params = {f"{family}/depth": 16, "training/learning_rate": 0.1, "family": family}
+        params: dict[str, Scalar] = {"family": family, f"{family}/depth": 16}
+        params["training/learning_rate"] = 0.1
         self.writer.add_trial(
             TrialRecord(
                 number=number,
@@ -76,7 +88,7 @@ class Recorded:
                 name=f"{family.upper()}-16-{number}",
                 arm="sampler",
                 params=params,
-                config={"name": "x"},
+                config=config_of("WRN-16-1"),
                 config_digest=f"{number:064d}",
                 complexity={"params": 1000 + number, "macs": 5000},
                 outcome=None,

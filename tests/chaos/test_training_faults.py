@@ -19,7 +19,6 @@ from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
 from archsearch.search.study import told
 from archsearch.spaces.catalogue import parse_name
-from archsearch.spaces.trial import TrialConfig
 from archsearch.training import loop
 from archsearch.training.footprint import training_memory
 from tests.chaos.conftest import STEPS_PER_EPOCH, NewRequest
@@ -247,7 +246,7 @@ def test_a_device_that_is_too_small_is_learned_and_what_does_not_fit_is_not_trie
     fitted = [trial for trial in now.recorded.trials if trial not in ended]
     assert len(fitted) == 7
     for trial in fitted:
-        config = TrialConfig.model_validate(trial.config)
+        config = trial.config
         micro_batch = trial.epochs[-1].result["micro_batch"]
         needed = training_memory(config.architecture, images, micro_batch).peak
         assert needed <= room

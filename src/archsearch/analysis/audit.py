@@ -129,7 +129,7 @@ def _audit_family(
         missed_rate=wilson_interval(len(wrong), len(best)) if enough and best else None,
         rungs=agreements(control, rungs, told=enough),
         epochs_trained=sum(len(t.epochs) for t in trials),
-        epochs_saved=sum(int(t.config["max_epochs"]) - len(t.epochs) for t in stopped),
+        epochs_saved=sum(t.config.max_epochs - len(t.epochs) for t in stopped),
         epochs_for_control=sum(_after_shadow_stop(t) for t in trials if t.arm == "control"),
         unfair=unfair,
     )

@@ -77,8 +77,8 @@ class Evidence:
     @cached_property
     def max_epochs(self) -> int:
         """Epochs of full fidelity."""
-        longest = max((int(t.config.get("max_epochs") or 0) for t in self.trials), default=0)
-        return longest or int(self.search.identity.get("max_epochs") or 1)
+        recorded = (trial.config.max_epochs for trial in self.trials)
+        return max(recorded, default=self.search.identity["max_epochs"])
 
     @cached_property
     def searched(self) -> list[TrialRecord]:

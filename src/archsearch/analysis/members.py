@@ -169,7 +169,7 @@ def cost_of(trial: TrialRecord, budget: Budget) -> float | None:
     """
     if budget == "seconds":
         seconds = device_seconds(trial)
-        cost = seconds / max(len(trial.epochs), 1) * int(trial.config["max_epochs"])
+        cost = seconds / max(len(trial.epochs), 1) * trial.config.max_epochs
     else:
         cost = float(trial.complexity[budget])
     return cost if cost > 0 else None

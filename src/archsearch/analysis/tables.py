@@ -96,7 +96,7 @@ def _trial_columns(evidence: Evidence) -> list[_Column]:
             lambda t: t.val_accuracy,
         ),
         _Column("epochs", whole, "finished epochs", lambda t: len(t.epochs)),
-        _Column("max_epochs", whole, "of full fidelity", lambda t: t.config.get("max_epochs")),
+        _Column("max_epochs", whole, "of full fidelity", lambda t: t.config.max_epochs),
         _Column(
             "epochs_started",
             whole,
@@ -116,7 +116,7 @@ def _trial_columns(evidence: Evidence) -> list[_Column]:
         _Column("num_activations", whole, "elements of feature maps", size("activations")),
         _Column("train_seconds", real, "in finished epochs", lambda t: _sum(t, "train_seconds")),
         _Column("val_seconds", real, "in finished epochs", lambda t: _sum(t, "val_seconds")),
-        _Column("seed", whole, "the trial's own", lambda t: t.config.get("seed")),
+        _Column("seed", whole, "the trial's own", lambda t: t.config.seed),
         _Column("config_digest", text, "of all but the seed", lambda t: t.config_digest),
         _Column("created", _TIME, "when it was first issued", lambda t: t.created_ms),
         _Column("finished", _TIME, "when it got its outcome", lambda t: t.finished_ms),
@@ -127,7 +127,7 @@ _CONFIG = _Column(
     "config",
     pa.string(),
     "the resolved configuration, as JSON",
-    lambda t: json.dumps(t.config, sort_keys=True),
+    lambda t: json.dumps(t.config.model_dump(mode="json"), sort_keys=True),
 )
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Required
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from archsearch.data import PreparedData
+from archsearch.spaces.parameters import Scalar
+
 Cell = dict[str, Any]
+ParamsCell = dict[str, Scalar]
 _OPEN = ConfigDict(extra="allow")
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -50,9 +54,14 @@ class _Identity(TypedDict, total=False):
     earlier_spaces: list[_EarlierSpace]
 
 
+def _of_data(cell: Cell) -> Cell:
+    PreparedData.model_validate(cell)
+    return cell
+
+
 @with_config(_OPEN)
 class _Settings(TypedDict, total=False):
-    data: Required[dict[str, Any]]
+    data: Required[Annotated[Cell, AfterValidator(_of_data)]]
     rungs: Required[list[Whole]]
     trials: Required[Whole]
     more_trials: Count | None

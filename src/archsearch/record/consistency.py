@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from archsearch.errors import UnfitError
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import TrialRecord
-from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import parse_checkpoint_name
 
 
@@ -81,18 +78,14 @@ def _contradiction(number: int, trial: TrialRecord) -> str | None:
     if trial.number != number:
         return f"trial {number} is missing"
     who = f"trial {number}"
-    try:
-        config = TrialConfig.model_validate(trial.config)
-    except ValidationError:
-        return f"the configuration of {who} is none"
-    if config.digest != trial.config_digest:
+    if trial.config.digest != trial.config_digest:
         return f"the configuration of {who} is not that of its digest"
     if [epoch.epoch for epoch in trial.epochs] != list(range(1, len(trial.epochs) + 1)):
         return f"the epochs of {who} are not all there"
     if any(epoch.val_accuracy != epoch.result.get("val_accuracy") for epoch in trial.epochs):
         return f"{who} has two accuracies for one epoch"
-    if trial.outcome == "completed" and len(trial.epochs) != config.max_epochs:
-        return f"{who} is completed after {len(trial.epochs)} of {config.max_epochs} epochs"
+    if trial.outcome == "completed" and len(trial.epochs) != trial.config.max_epochs:
+        return f"{who} is completed after {len(trial.epochs)} of {trial.config.max_epochs} epochs"
     if trial.outcome == "stopped" and len(trial.epochs) != trial.rung_epochs:
         return f"{who} was stopped after {len(trial.epochs)} epochs, or at {trial.rung_epochs}"
     return None

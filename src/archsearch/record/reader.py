@@ -10,6 +10,7 @@ from archsearch.record import tables as t
 from archsearch.record.database import Database
 from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
 
+_NAMED = TypeAdapter(dict[str, str])
 _SEARCH = TypeAdapter(SearchRow)
 _TRIAL = TypeAdapter(TrialRecord)
 _EPOCH = TypeAdapter(EpochRecord)
@@ -50,7 +51,8 @@ def search_names(database: Database) -> list[str]:
     """The searches of one record: a file has one, a server may have many."""
     with database.read() as connection:
         query = sa.select(t.searches.c.name).order_by(t.searches.c.name)
-        return list(connection.scalars(query))
+        rows = connection.execute(query)
+        return [database.believed(_NAMED, row, "a search")["name"] for row in rows]
 
 
 def read_trials(database: Database, search_id: int) -> list[TrialRecord]:

@@ -53,9 +53,8 @@ def trained_trial(
     """
     trials = read_trials(database, search.id)
     trial = _incumbent(search, trials) if number is None else _numbered(search, trials, number)
-    config = TrialConfig.model_validate(trial.config)
-    checkpoint = _last_checkpoint(trial, config, paths.trial(trial.number).checkpoints)
-    return TrainedTrial(search, trial, config, checkpoint)
+    checkpoint = _last_checkpoint(trial, paths.trial(trial.number).checkpoints)
+    return TrainedTrial(search, trial, trial.config, checkpoint)
 
 
 def _incumbent(search: SearchRow, trials: list[TrialRecord]) -> TrialRecord:
@@ -77,12 +76,12 @@ def _numbered(search: SearchRow, trials: list[TrialRecord], number: int) -> Tria
     raise UsageError(f"there is no trial {number} in {search.name!r}: {known}")
 
 
-def _last_checkpoint(trial: TrialRecord, config: TrialConfig, folder: StoragePath) -> Checkpoint:
+def _last_checkpoint(trial: TrialRecord, folder: StoragePath) -> Checkpoint:
     """The checkpoint after the last recorded epoch; of a running trial it may be a later one."""
     if not trial.epochs:
         told = f"{trial.outcome}: {trial.reason}" if trial.outcome else "it has not begun"
         raise UnfitError(f"trial {trial.number} ({trial.name}) has no finished epoch ({told})")
-    recovery = newest_valid(folder, trial.attempts, config.seeded_digest)
+    recovery = newest_valid(folder, trial.attempts, trial.config.seeded_digest)
     found, last = recovery.checkpoint, trial.epochs[-1]
     if found is None or found.header.epoch < last.epoch:
         skipped = "; ".join(recovery.skipped) or f"{folder} does not hold it"

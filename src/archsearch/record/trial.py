@@ -15,11 +15,13 @@ from archsearch.record.cells import (
     HolderCell,
     IdentityCell,
     Milliseconds,
+    ParamsCell,
     ResultCell,
     Seconds,
     SettingsCell,
     Whole,
 )
+from archsearch.spaces.trial import TrialConfig
 
 Outcome = Literal["completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -53,7 +55,7 @@ class TrialRecord:
     Attributes:
         number: Ours, from 0, without gaps.
         params: Flat parameters as the sampler knows them, `family/field`.
-        config: The resolved `TrialConfig`, as JSON.
+        config: What is trained, resolved.
         outcome: None while it runs or waits to be continued.
         rung_epochs: The rung at which it was stopped.
         shadow_rung_epochs: The rung at which it would have been stopped, had its arm allowed it.
@@ -64,8 +66,8 @@ class TrialRecord:
     family: str
     name: str
     arm: str
-    params: Cell
-    config: Cell
+    params: ParamsCell
+    config: TrialConfig
     config_digest: Digest
     complexity: ComplexityCell
     outcome: Outcome | None
@@ -105,7 +107,7 @@ class Refusal:
     before_number: Count
     kind: Literal["infeasible", "duplicate"]
     arm: str
-    params: Cell
+    params: ParamsCell
     reason: str
 
 

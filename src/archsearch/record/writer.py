@@ -166,6 +166,7 @@ class Writer:
         """A trial is issued, with its first attempt."""
         with self._event() as connection:
             values = {k: v for k, v in vars(trial).items() if k not in ("attempts", "epochs")}
+            values["config"] = trial.config.model_dump(mode="json")
             connection.execute(t.trials.insert().values(search_id=self.search_id, **values))
             self._add_attempt(connection, trial.number, 1)
             payload = {

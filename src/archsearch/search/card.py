@@ -53,7 +53,7 @@ def card_of(found: Examination, earlier: list[dict[str, Any]]) -> Card:
             "chosen": found.choice.told,
             "caution": found.choice.caution,
             "seed": candidate.config.seed,
-            "config": trial.config,
+            "config": trial.config.model_dump(mode="json"),
             "params": found.measured.params,
             "macs": found.measured.macs,
             "val_accuracy": trial.val_accuracy,
@@ -137,7 +137,7 @@ def _confirm_runs(found: Examination) -> list[dict[str, Any]]:
         {
             "trial": trial.number,
             "arm": trial.arm,
-            "seed": trial.config.get("seed"),
+            "seed": trial.config.seed,
             "outcome": trial.outcome,
             "val_accuracy": trial.val_accuracy,
         }

@@ -15,7 +15,6 @@ from archsearch.record.trial import TrialRecord, search_trials
 from archsearch.search.draws import Draw
 from archsearch.search.events import ConfirmationStarted, Listener
 from archsearch.search.study import seed_of
-from archsearch.spaces.trial import TrialConfig
 
 
 class Confirmation:
@@ -58,7 +57,7 @@ class Confirmation:
         self._announce(trials, len(missing))
         finalist, replicate = missing[0]
         seed = seed_of(self._seed, "confirm", finalist.config_digest, replicate)
-        config = TrialConfig.model_validate(finalist.config | {"seed": seed})
+        config = finalist.config.model_copy(update={"seed": seed})
         return Draw(CONFIRM, finalist.params, config, finalist.complexity)
 
     def _announce(self, trials: Sequence[TrialRecord], num_missing: int) -> None:

@@ -37,7 +37,6 @@ from archsearch.search.patience import Patience
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
 from archsearch.search.slots import TrialShape
 from archsearch.search.study import Study
-from archsearch.spaces.trial import TrialConfig
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
 
@@ -144,8 +143,7 @@ class Director:
     def _adopt_published(self, trial: TrialRecord) -> None:
         """Record the epochs whose checkpoints are there although their driver was killed."""
         folder = self._paths.trial(trial.number).checkpoints
-        digest = TrialConfig.model_validate(trial.config).seeded_digest
-        recovery = newest_valid(folder, trial.attempts, digest)
+        recovery = newest_valid(folder, trial.attempts, trial.config.seeded_digest)
         self._warn_of_skipped(trial.number, recovery.skipped)
         if recovery.checkpoint is None:
             return
@@ -213,7 +211,7 @@ class Director:
             number=trial.number,
             attempt=attempt,
             issued_attempts=tuple(trial.attempts),
-            config=TrialConfig.model_validate(trial.config),
+            config=trial.config,
             data=self._data,
             folder=str(self._paths.trial(trial.number).root.absolute()),
             shared=None if self._paths.storage is None else str(self._paths.storage),
@@ -282,7 +280,7 @@ class Director:
         )
         ruling = self._rule(trial, result.epoch, result.val_accuracy)
         shadow = result.epoch if ruling.shadow_stop else None
-        ending = ending_of(result, ruling, TrialConfig.model_validate(trial.config).max_epochs)
+        ending = ending_of(result, ruling, trial.config.max_epochs)
         self._writer.add_epoch(trial.number, epoch, shadow_rung_epochs=shadow, ending=ending)
         updated = replace(
             trial,
@@ -290,9 +288,7 @@ class Director:
             shadow_rung_epochs=trial.shadow_rung_epochs or shadow,
         )
         self._tell(
-            EpochFinished(
-                trial.number, epoch.epoch, trial.config["max_epochs"], epoch.val_accuracy
-            )
+            EpochFinished(trial.number, epoch.epoch, trial.config.max_epochs, epoch.val_accuracy)
         )
         self._changed(updated, ending)
 

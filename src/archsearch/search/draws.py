@@ -43,7 +43,7 @@ class Draw:
             name=self.config.name,
             arm=self.arm,
             params=self.params,
-            config=self.config.model_dump(mode="json"),
+            config=self.config,
             config_digest=self.config.digest,
             complexity=self.complexity,
             outcome=None,

@@ -68,7 +68,7 @@ class MemoryLimit:
         Returns:
             A sentence for the user, where it ran out of memory.
         """
-        config = TrialConfig.model_validate(trial.config)
+        config = trial.config
         used = [epoch.result.get("micro_batch") for epoch in trial.epochs]
         if trial.outcome == "out_of_memory":
             whole = "memory" in trial.attempts.values()

@@ -18,7 +18,6 @@ from archsearch.errors import UsageError
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import Suggester, UniformSuggester
-from archsearch.spaces.trial import TrialConfig
 
 NUM_STARTUP_TRIALS = 10
 """Accepted trials before TPE has enough to model; draws until then are random."""
@@ -111,9 +110,8 @@ class Study:
 
     def _params_today(self, trial: TrialRecord) -> dict[str, Any] | None:
         """What the space of today calls the trial's parameters; None if it has no such member."""
-        config = TrialConfig.model_validate(trial.config)
         try:
-            return self._space.params_of(config.architecture, config.recipe)
+            return self._space.params_of(trial.config.architecture, trial.config.recipe)
         except UsageError:
             return None
 

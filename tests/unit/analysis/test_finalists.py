@@ -19,6 +19,7 @@ from archsearch.analysis.finalists import (
 from archsearch.analysis.winner import model_number, standing_lines
 from archsearch.errors import UsageError
 from archsearch.record.trial import EpochRecord, TrialRecord
+from tests.records import config_of
 
 SPEC = ConfirmSpec(num_best=2, num_seeds=2)
 
@@ -38,7 +39,7 @@ def trial(number: int, accuracy: float | None = None, **changes: Any) -> TrialRe
         "name": name,
         "arm": "sampler",
         "params": {},
-        "config": {},
+        "config": config_of("WRN-10-1"),
         "config_digest": name,
         "complexity": {"params": 1000, "macs": macs},
         "outcome": "completed" if accuracy is not None else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from archsearch.analysis.evidence import Evidence
 from archsearch.analysis.tables import epochs_table, trials_table, write_tables
+from archsearch.spaces.trial import TrialConfig
 
 
 def test_a_row_a_trial_says_what_the_record_says(evidence: Evidence) -> None:
@@ -23,7 +23,7 @@ def test_a_row_a_trial_says_what_the_record_says(evidence: Evidence) -> None:
         assert row["num_macs"] == trial.complexity["macs"]
         assert row["epochs"] == len(trial.epochs)
         assert row["epochs_started"] >= row["epochs"]
-        assert json.loads(row["config"]) == trial.config
+        assert TrialConfig.model_validate_json(row["config"]) == trial.config
         given = {k.replace("/", "_"): v for k, v in trial.params.items() if k != "family"}
         own = {k: v for k, v in row.items() if k.startswith(("wrn_", "resnext_", "training_"))}
         assert {k: v for k, v in own.items() if v is not None} == given

@@ -63,12 +63,12 @@ def test_finalists_are_trained_again_when_all_trials_have_ended(confirming: Sear
     # Every finalist has its first run before any has its second.
     digests = [t.config_digest for t in chosen]
     assert [r.config_digest for r in runs] == digests * 2
-    assert len({r.config["seed"] for r in result.trials}) == len(result.trials)
+    assert len({r.config.seed for r in result.trials}) == len(result.trials)
     assert all(r.outcome == "completed" for r in runs)
     by_digest = {t.config_digest: t for t in chosen}
     for run in runs:
         finalist = by_digest[run.config_digest]
-        assert run.config | {"seed": 0} == finalist.config | {"seed": 0}
+        assert run.config.digest == finalist.config.digest
         assert run.params == finalist.params
     (started,) = (e for e in events if isinstance(e, ConfirmationStarted))
     assert [number for number, _ in started.finalists] == [t.number for t in chosen]
@@ -129,8 +129,8 @@ def test_extending_proposes_what_asking_at_once_proposes(
     assert recorded(confirming.runs_dir).refusals == refused
     assert any(refusal.before_number > 9 for refusal in refused)
     # Finalists of the end are confirmed in both, with the same seeds; earlier ones stay.
-    seeds = {(r.config_digest, r.config["seed"]) for r in confirm_runs(whole)}
-    assert seeds <= {(r.config_digest, r.config["seed"]) for r in confirm_runs(extended)}
+    seeds = {(r.config_digest, r.config.seed) for r in confirm_runs(whole)}
+    assert seeds <= {(r.config_digest, r.config.seed) for r in confirm_runs(extended)}
 
 
 def test_killed_anywhere_the_table_is_the_same(confirming: SearchRequest, tmp_path: Path) -> None:

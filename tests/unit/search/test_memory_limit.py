@@ -17,7 +17,6 @@ from archsearch.search.preflight import InfeasibleError
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.spaces.catalogue import parse_name
-from archsearch.spaces.trial import TrialConfig
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory
 from tests.records import DIGITS, config_of, issued
 from tests.search_support import SyntheticRunner, epoch_result, recorded, run_and_die
@@ -164,5 +163,5 @@ def test_a_search_walks_into_the_wall_a_few_times_and_the_same_ones_after_kills(
 
 
 def _predicted(trial: TrialRecord) -> float:
-    given = TrialConfig.model_validate(trial.config)
+    given = trial.config
     return training_memory(given.architecture, given.input, 2).peak_mib

@@ -16,6 +16,7 @@ from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.search.study import Study, told
 from archsearch.spaces.load import load_space
+from tests.records import config_of
 from tests.search_support import SyntheticRunner, epoch_result, learning_curve, recorded
 
 
@@ -75,7 +76,7 @@ def trial_with(outcome: Outcome | None, *, shadow: int | None = None) -> TrialRe
         name="WRN-10-1",
         arm="sampler",
         params={},
-        config={},
+        config=config_of("WRN-10-1"),
         config_digest="",
         complexity={},
         outcome=outcome,

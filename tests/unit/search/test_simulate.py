@@ -74,7 +74,7 @@ def test_its_trials_are_those_of_a_real_driver_with_the_same_curves(
     fidelity = space.fidelity
     ladder = Ladder(fidelity.grace_period_epochs or 1, fidelity.max_epochs, 3)
     # The data's own input: a trial's configuration holds it.
-    spec = TrialConfig.model_validate(real[0].config).input
+    spec = real[0].config.input
     setting = Setting(space, ladder, trials=18, workers=1)
     data = setting.data.model_copy(update=spec.model_dump())
     found = simulate(replace(setting, data=data), AsTheRunnerHasIt())
@@ -165,7 +165,7 @@ def test_positions_of_uniform_draws_are_uniform() -> None:
     trials = simulate(replace(setting, trials=300, random_share=1.0), world).trials
     places: dict[str, list[float]] = {}
     for trial in trials:
-        config = TrialConfig.model_validate(trial.config)
+        config = trial.config
         for name, place in positions(space, config).items():
             places.setdefault(name, []).append(place)
     for values in places.values():
@@ -184,7 +184,7 @@ def test_recorded_curves_are_given_back_to_the_members_that_have_them(
     assert setting.ladder.rungs == (1, 3)
     for trial in recorded(request_in.runs_dir).trials:
         if trial.outcome == "completed" and trial.arm != "confirm":
-            config = TrialConfig.model_validate(trial.config)
+            config = trial.config
             assert world.curve(config) == curve_of(trial)
             assert world.complexity(config) == trial.complexity
     found = simulate(setting, world)

@@ -139,7 +139,7 @@ def test_linear_scaling_is_of_the_trial_and_of_the_search(request_in: SearchRequ
     said: list[Event] = []
     run_search(scaled, said.append, run_trials=SyntheticRunner())
     trials = recorded(scaled.runs_dir).trials
-    assert [trial.config["batch_scale"] for trial in trials[:2]] == [2, 2]
+    assert [trial.config.batch_scale for trial in trials[:2]] == [2, 2]
     assert any(
         isinstance(event, Said) and "2 times the learning rate" in event.text for event in said
     )

@@ -54,7 +54,7 @@ class RecordedWorld:
 
     def _add(self, trial: TrialRecord, curve: tuple[SimulatedEpoch, ...]) -> None:
         try:
-            place = positions(self._space, TrialConfig.model_validate(trial.config))
+            place = positions(self._space, trial.config)
         except UsageError:  # recorded under a wider space
             return
         self._known[trial.family].append(_Known(place, dict(trial.complexity), curve))
@@ -98,7 +98,7 @@ def curve_of(trial: TrialRecord) -> tuple[SimulatedEpoch, ...] | None:
         )
         for epoch in trial.epochs
     )
-    is_whole = len(epochs) == int(trial.config["max_epochs"]) or epochs[-1].is_diverged
+    is_whole = len(epochs) == trial.config.max_epochs or epochs[-1].is_diverged
     return epochs if is_whole else None
 
 
