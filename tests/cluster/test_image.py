@@ -16,7 +16,7 @@ from tests.cluster.container import REPOSITORY
 from tests.cluster.dockerfile import Build, Stage, read_dockerfile
 from tests.cluster.stack import why_not_here
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 DOCKERFILE = REPOSITORY / "docker" / "Dockerfile"
 

@@ -93,8 +93,7 @@ def fetch(file: WeightFile) -> Path:
         if file.url is None:
             raise UnfitError(
                 f"{file.path}: there is no such file on this machine; name the weights by their "
-                "path once, which copies them there, and let all machines of a cluster share one "
-                "TORCH_HOME"
+                "path once, which copies them there (on a cluster, --storage sends them to nodes)"
             )
         _download(file, file.url)
     try:

@@ -11,6 +11,7 @@ from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import SearchRow, TrialRecord
 from archsearch.search.events import Listener, Said
 from archsearch.search.plan import Plan
+from archsearch.search.pretrained import share_weights
 from archsearch.storage import check_storage
 
 
@@ -76,6 +77,8 @@ def make_places(plan: Plan, listener: Listener) -> None:
         return
     try:
         copy = share_data(plan.data, storage)
+        for sentence in share_weights(plan.space, storage):
+            listener(Said(sentence))
     except OSError as error:
         raise UnfitError(f"{storage}: cannot be written ({error.strerror or error})") from error
     if copy is not None:

@@ -1,10 +1,17 @@
-"""Pretrained weights that a search may need, brought here and checked before a worker is asked."""
+"""Pretrained weights that a search may need: brought here, checked, and sent where trials run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from archsearch.models.finetune import TorchvisionSpec
 from archsearch.spaces.space import SearchSpace
+from archsearch.storage import StoragePath
+
+if TYPE_CHECKING:
+    from archsearch.models import ArchitectureSpec
+    from archsearch.models.finetune import NetworkName
 
 _ALL = 1_000_000
 
@@ -17,15 +24,59 @@ def fetch_weights(space: SearchSpace) -> Iterator[str]:
     Raises:
         UnfitError: One cannot be downloaded, or is damaged or another network's.
     """
+    for network, weights in _needed(space):
+        # Torch takes seconds to import, and most spaces need it in their workers only.
+        from archsearch.models.pretrained import check_weights
+
+        yield f"Weights of {network}: {check_weights(network, weights).path}"
+
+
+def share_weights(space: SearchSpace, storage: StoragePath) -> Iterator[str]:
+    """Put the files that `fetch_weights` has brought into a storage; one sentence a new one.
+
+    Raises:
+        OSError: The storage's folder cannot be written.
+        StorageError: The store does not answer, or refuses.
+    """
+    for network, weights in _needed(space):
+        from archsearch.models.pretrained import weight_file
+
+        source = weight_file(network, weights).path
+        copy = _shared(storage) / source.name
+        if _shared(storage).files().get(copy.name) != source.stat().st_size:
+            copy.publish(source)
+            yield f"Weights of {network} are in {copy} now, from which each node takes a copy."
+
+
+def weights_here(architecture: ArchitectureSpec, storage: StoragePath) -> None:
+    """Take what a network starts from out of a storage, if this machine does not have it.
+
+    A file that is not in the storage either is for the builder of the network to download, or to
+    miss.
+
+    Raises:
+        OSError: This machine's cache cannot be written.
+        StorageError: The store does not answer, or refuses.
+    """
+    if not isinstance(architecture, TorchvisionSpec) or architecture.weights == "none":
+        return
+    from archsearch.models.pretrained import weight_file
+
+    target = weight_file(architecture.network, architecture.weights).path
+    if not target.is_file() and target.name in _shared(storage).files():
+        (_shared(storage) / target.name).fetch(target)
+
+
+def _shared(storage: StoragePath) -> StoragePath:
+    return storage / "weights"
+
+
+def _needed(space: SearchSpace) -> Iterator[tuple[NetworkName, str]]:
     branch = space.families.get("torchvision", {})
     if "weights" not in branch:
         return
-    # Torch takes seconds to import, and most spaces need it in their workers only.
-    from archsearch.models.pretrained import check_weights
-
     networks, sources = (branch[field].examples(_ALL) for field in ("network", "weights"))
     for network in networks:
         for weights in sources:
             if weights != "none":
-                file = check_weights(network, str(weights))  # type: ignore[arg-type]
-                yield f"Weights of {network}: {file.path}"
+                yield network, str(weights)  # type: ignore[misc]  # one of the names

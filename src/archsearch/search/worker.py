@@ -24,6 +24,7 @@ from archsearch.search.assignment import (
     TroubleReport,
 )
 from archsearch.search.load import sample_load
+from archsearch.search.pretrained import weights_here
 from archsearch.search.worker_log import log_to
 from archsearch.storage import storage_path
 from archsearch.training.checkpoint_file import (
@@ -124,6 +125,8 @@ def _training(assignment: Assignment, ranks: Ranks) -> Training:
     torch.set_num_threads(assignment.num_threads)
     device = "cuda" if assignment.num_gpus and torch.cuda.is_available() else "cpu"
     data, resident = _resident(assignment.data, assignment.shared)
+    if assignment.shared is not None:
+        weights_here(assignment.config.architecture, storage_path(assignment.shared))
     return Training(
         assignment.config,
         data,

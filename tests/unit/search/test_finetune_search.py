@@ -11,12 +11,15 @@ import torch
 from torchvision.models._api import get_model
 
 from archsearch.errors import UnfitError, UsageError
+from archsearch.models import build_model
+from archsearch.schema import InputSpec
 from archsearch.search.events import Event, Said
 from archsearch.search.inline import run_in_process
-from archsearch.search.pretrained import fetch_weights
+from archsearch.search.pretrained import fetch_weights, share_weights, weights_here
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.spaces.load import load_space, parse_space, write_space
+from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.state import load_averaged_model
 from tests.search_support import NO_TRACKING, recorded
@@ -96,6 +99,27 @@ def test_a_search_trains_pretrained_networks_on_several_labels(
     assert found.checkpoint is not None
     model = load_averaged_model(config, found.checkpoint.payload())
     assert model(torch.zeros(1, 1, 32, 32)).shape == (1, 5)
+
+
+def test_a_machine_without_the_weights_takes_them_from_the_storage(
+    space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, storage = load_space(space), LocalPath(tmp_path / "shared")
+    (copy,) = (storage / "weights" / Path(s).name for s in fetch_weights(wanted))
+    sent = f"Weights of resnet18 are in {copy} now, from which each node takes a copy."
+    assert list(share_weights(wanted, storage)) == [sent]
+    assert list(share_weights(wanted, storage)) == []
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "node"))
+    images = InputSpec(in_channels=1, image_size=32, num_classes=5)
+    params = wanted.params_of_baseline(wanted.baselines[0])
+    architecture = wanted.config(params, images, seed=0).architecture
+    with pytest.raises(UnfitError, match="there is no such file on this machine"):
+        build_model(architecture, images)
+    weights_here(architecture, storage)
+    (kept,) = (tmp_path / "node" / "hub" / "checkpoints").iterdir()
+    assert kept.read_bytes() == (tmp_path / "r18.pth").read_bytes()
+    build_model(architecture, images)
 
 
 def test_other_contents_of_the_file_are_another_search(space: Path, tmp_path: Path) -> None:
