@@ -22,21 +22,41 @@ START_SECONDS = 60.0
 BUCKET = "models"
 
 
-@dataclass(frozen=True)
+@dataclass
 class ObjectStore:
     """Where it listens, and who may use it.
 
     Attributes:
+        folder: Where it keeps its files.
         port: On 127.0.0.1.
         keys: The AWS_* variables of each identity, by its name.
     """
 
+    folder: Path
     port: int
     keys: dict[str, dict[str, str]]
+    _command: list[str]
+    _server: subprocess.Popen[bytes] | None = None
 
     def uri(self, prefix: str) -> str:
         """A prefix in its bucket, as `--storage` takes it."""
         return f"s3://{BUCKET}/{prefix}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
+
+    def start(self) -> None:
+        """Start it, with whatever its folder holds, and wait until it answers."""
+        log = self.folder / "weed.log"
+        with log.open("ab") as output:
+            self._server = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder
+            )
+        _wait_until_it_answers(self.port, self._server, log)
+
+    def kill(self) -> None:
+        """SIGKILL, if it runs."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
 
 
 @contextlib.contextmanager
@@ -61,17 +81,13 @@ def object_store(folder: Path, *identities: str) -> Iterator[ObjectStore]:
         f"-volume.port={volume}", f"-filer.port={filer}", "-master.telemetry=false",
         "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0",
     ]  # fmt: skip
-    log = folder / "weed.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+    store = ObjectStore(folder, s3, keys, command)
     try:
-        _wait_until_it_answers(s3, server, log)
-        store = ObjectStore(s3, keys)
+        store.start()
         _make_bucket(store, next(iter(keys.values())))
         yield store
     finally:
-        server.kill()
-        server.wait()
+        store.kill()
 
 
 def _identity(name: str, keys: dict[str, str]) -> dict[str, object]:

@@ -59,6 +59,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "disk full: run folder, data cache",
         "stops with the cause named; after space is freed the same command finishes",
     ),
+    "store-down": (
+        "the object store of the checkpoints killed",
+        "stops with the cause named; when it is back the same command finishes",
+    ),
     "tracking": (
         "MLflow down, killed midway, hanging, slow, restarted",
         "nothing lost, nothing twice, training not slowed",
