@@ -335,6 +335,16 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     assert told(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
 
 
+def test_a_record_without_its_first_message_is_refused_and_not_sent_for_ever(
+    store: TrackingStore, record: Recorded
+) -> None:
+    whole_search(record)
+    with record.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM outbox WHERE kind = 'search_started'")
+    with pytest.raises(UnfitError, match="the search's first message is missing"):
+        deliver(record.database, record.search.id, store)
+
+
 def test_opened_twice_in_a_process_beside_others_the_store_stays_whole(tmp_path: Path) -> None:
     """A descriptor that is closed takes the locks of all others of its process with it."""
     store = tracking_store(RunsFolder(tmp_path / "runs"))

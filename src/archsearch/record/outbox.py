@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from archsearch.errors import UnfitError
 from archsearch.record import tables as t
 from archsearch.record.cells import Cell, Count, Milliseconds, Whole
 from archsearch.record.database import Database, now_ms
@@ -128,6 +129,10 @@ class Outbox:
     def _set(self, ids: list[int], **values: Any) -> None:
         with self._database.write() as connection:
             connection.execute(t.outbox.update().where(t.outbox.c.id.in_(ids)).values(**values))
+
+    def damaged(self, what: str) -> UnfitError:
+        """What to raise when the messages cannot be all that there were."""
+        return self._database.damaged(what)
 
     def known_id(self, server: str, key: str) -> str | None:
         """The server's name for one of our things (`search`, `trial-7`), if it was stored."""

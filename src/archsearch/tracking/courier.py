@@ -53,12 +53,14 @@ class Courier:
         self._may_send = may_send
         self._warn = warn
         self._verified = False
+        self._starts_over = False
         self._parked = 0
 
     def round(self) -> int:
         """Deliver up to `MESSAGES_PER_ROUND` waiting messages; how many were dealt with.
 
         Raises:
+            UnfitError: The record has lost the message with which everything begins.
             Exception: Whatever MLflow raised for a reason that may pass.
         """
         if not self._outbox.count_waiting():
@@ -75,7 +77,12 @@ class Courier:
                 self._deliver(group)
                 dealt += len(group)
         except StartOverError:
+            if self._starts_over and not dealt:
+                raise self._outbox.damaged("the search's first message is missing") from None
             self._outbox.redeliver()
+            self._starts_over = True
+        else:
+            self._starts_over = False
         return dealt
 
     def _deliver(self, group: list[Message]) -> None:

@@ -167,7 +167,7 @@ def deliver(
                 raise BusyError("another process has begun to deliver; call this again later")
             sent += courier.round()
         return Delivery(sent, outbox.parked())
-    except BusyError:
+    except (BusyError, UnfitError):
         raise
     except Exception as error:
         raise UnfitError(
