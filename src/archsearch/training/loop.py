@@ -16,6 +16,7 @@ from archsearch.spaces.trial import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms
+from archsearch.training.memory import told_as_running_out
 from archsearch.training.objective import is_right, loss_of
 from archsearch.training.precision import Precision, native_precision
 from archsearch.training.predict import predict
@@ -106,9 +107,10 @@ class Training:
             torch.backends.cudnn.deterministic = True
         self._ranks = ranks
         self._synchronise_norms = synchronise_norms and ranks.size > 1
-        self._randomness = LentRandomness(config.seed, self.device)
         building = f"out of memory while {config.name} was built"
         with ranks.run_out_together(building):
+            # The first to touch a GPU, which takes some of its memory for the process.
+            self._randomness = LentRandomness(config.seed, self.device)
             model = self._built_model()
             self._batches = self._batches_of(data.train)
             self._val = _moved(_part_of(data.val, ranks), self.device)
@@ -173,10 +175,12 @@ class Training:
     def _train_epoch(self) -> EpochResult:
         started = time.perf_counter()
         self._is_between_epochs = False
-        with self._randomness.lent():
+        # A step makes room for itself; but batches are made on the device too, between steps.
+        between_steps = f"out of memory in epoch {self._finished_epochs + 1}, between two steps"
+        with told_as_running_out(between_steps), self._randomness.lent():
             totals = self._take_steps()
             self._stepper.unite_statistics()
-        reason = totals.reason or self._stepper.what_is_not_finite()
+            reason = totals.reason or self._stepper.what_is_not_finite()
         trained = time.perf_counter()
         val_loss, val_accuracy = (_NAN, _NAN) if reason else self._validate()
         if reason is None and not math.isfinite(val_loss):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,9 +15,12 @@ from archsearch.models.network import is_frozen
 _TOLD_AS_RUNTIME_ERRORS = (
     "DefaultCPUAllocator: can't allocate memory",
     "DefaultCPUAllocator: not enough memory",
+    "CUDA error: out of memory",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+"""Of the processor's allocator, of CUDA itself, of cuDNN before and since its version 9."""
 
 
 class OutOfMemoryDuringTrainingError(UnfitError):
@@ -32,6 +38,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         text in str(error) for text in _TOLD_AS_RUNTIME_ERRORS
     )
+
+
+@contextlib.contextmanager
+def told_as_running_out(message: str) -> Iterator[None]:
+    """A block that cannot be tried again with less memory.
+
+    Raises:
+        OutOfMemoryDuringTrainingError: Memory ran out, with this message.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryDuringTrainingError(message) from error
 
 
 def share_of(batch_size: int, num_workers: int) -> int:

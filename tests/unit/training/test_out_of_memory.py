@@ -12,6 +12,7 @@ from archsearch.models import WideResNetSpec, build_model
 from archsearch.spaces.recipe import Recipe
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training import loop
+from archsearch.training.batches import TrainingBatches
 from archsearch.training.loop import Training
 from archsearch.training.memory import OutOfMemoryDuringTrainingError, is_out_of_memory
 from archsearch.training.result import EpochResult
@@ -174,6 +175,22 @@ def test_a_network_that_does_not_fit_when_built_is_out_of_memory(
         start(few_digits)
 
 
+def test_a_batch_that_cannot_be_made_is_out_of_memory(
+    few_digits: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images are augmented where they are, which is the GPU if there is one."""
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    training = start(few_digits)
+    monkeypatch.setattr(TrainingBatches, "_augmented", fail)
+    outer = torch.get_rng_state()
+    with pytest.raises(OutOfMemoryDuringTrainingError, match="in epoch 1, between two steps"):
+        next(training.epochs())
+    assert torch.equal(torch.get_rng_state(), outer)
+
+
 def test_other_errors_pass_through(
     few_digits: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +207,8 @@ def test_other_errors_pass_through(
         (MemoryError(), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), True),
         (RuntimeError("shapes do not match"), False),
         (ValueError("DefaultCPUAllocator: can't allocate memory"), False),
     ],
