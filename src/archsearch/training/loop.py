@@ -18,7 +18,7 @@ from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms
 from archsearch.training.memory import told_as_running_out
 from archsearch.training.objective import is_right, loss_of
-from archsearch.training.precision import Precision, native_precision
+from archsearch.training.precision import Precision, native_precision, settle_arithmetic
 from archsearch.training.predict import predict
 from archsearch.training.randomness import LentRandomness
 from archsearch.training.result import EpochResult
@@ -44,7 +44,7 @@ class Training:
 
     The same configuration and data give the same numbers on the same hardware, whatever the
     process did before or does between two epochs; and as many epochs, however they are divided
-    by checkpoints, give the same numbers bit for bit on a processor.
+    by checkpoints, give the same numbers bit for bit, on a processor and on a GPU.
 
     Several processes can train one network: each is given the same arguments but for `ranks`,
     and all call the same methods in turn. They share every batch, and train what one process
@@ -102,9 +102,7 @@ class Training:
         self._finished_epochs = 0
         self._reason: str | None = None
         self._is_between_epochs = True
-        if self.device.type == "cuda":
-            torch.backends.cudnn.benchmark = False
-            torch.backends.cudnn.deterministic = True
+        settle_arithmetic(self.device)
         self._ranks = ranks
         self._synchronise_norms = synchronise_norms and ranks.size > 1
         building = f"out of memory while {config.name} was built"

@@ -13,7 +13,7 @@ from archsearch.training.memory import (
     is_out_of_memory,
     release_memory,
 )
-from archsearch.training.precision import Precision
+from archsearch.training.precision import Precision, settle_arithmetic
 
 BATCH_SIZE = 256
 
@@ -44,6 +44,7 @@ def predict(
         OutOfMemoryDuringTrainingError: One image at a time does not fit either.
     """
     device = next(model.parameters()).device
+    settle_arithmetic(device)
     was_training = model.training
     model.eval()
     answers: list[torch.Tensor] = []
