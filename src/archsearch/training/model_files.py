@@ -65,7 +65,7 @@ def read_metadata(format: Format, contents: bytes) -> dict[str, str]:
 
         return {p.key: p.value for p in onnx.load_model_from_string(contents).metadata_props}
     extra = {METADATA_FILE: ""}
-    torch.export.load(io.BytesIO(contents), extra_files=extra)
+    _program(contents, extra)
     told: dict[str, str] = json.loads(extra[METADATA_FILE])
     return told
 
@@ -89,9 +89,19 @@ def _onnx_shapes(contents: bytes) -> list[tuple[object, ...]]:
 
 
 def _pt2_shapes(contents: bytes) -> list[tuple[object, ...]]:
-    program = torch.export.load(io.BytesIO(contents))
+    program = _program(contents)
     names = set(program.graph_signature.user_inputs)
     return [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in names]
+
+
+def _program(
+    contents: bytes, extra_files: dict[str, Any] | None = None
+) -> torch.export.ExportedProgram:
+    """The program of a pt2 file's contents; `extra_files` is filled."""
+    with warnings.catch_warnings():
+        # Of torch 2.11: it makes its tensors over the archive's bytes, which nobody writes to.
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
+        return torch.export.load(io.BytesIO(contents), extra_files=extra_files)
 
 
 def _pt2(program: torch.export.ExportedProgram, metadata: Mapping[str, str]) -> bytes:
@@ -122,7 +132,7 @@ def _onnx(program: torch.export.ExportedProgram, metadata: Mapping[str, str]) ->
 
 
 def _pt2_answerer(contents: bytes) -> Answerer:
-    model = torch.export.load(io.BytesIO(contents)).module()
+    model = _program(contents).module()
 
     def answer(images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
