@@ -25,6 +25,8 @@ class WorkerLoad(Frozen):
     """Of the machine's memory, what is in use by anybody."""
     worker_memory_mib: float | None
     """Resident memory of the worker's process."""
+    device: str | None = None
+    """What the worker trains on, where that is a GPU: the name of its kind."""
     gpu_percent: float | None = None
     """Busy share of the worker's GPU; None without NVIDIA's management library for Python."""
     gpu_memory_mib: float | None = None
@@ -46,22 +48,25 @@ def sample_load(device: str) -> WorkerLoad:
         resident = process.memory_info().rss / _MIB
     except (OSError, psutil.Error):
         cpu = memory = resident = None
-    busy, reserved = _gpu() if device == "cuda" else (None, None)
+    name, busy, reserved = _gpu() if device == "cuda" else (None, None, None)
     return WorkerLoad(
         worker=f"{platform.node()}/{process.pid}",
         cpu_percent=cpu,
         memory_percent=memory,
         worker_memory_mib=resident,
+        device=name,
         gpu_percent=busy,
         gpu_memory_mib=reserved,
     )
 
 
-def _gpu() -> tuple[float | None, float | None]:
+def _gpu() -> tuple[str, float | None, float]:
+    """Name, busy share in percent, reserved memory in MiB."""
     import torch
 
+    name = torch.cuda.get_device_name()
     reserved = torch.cuda.memory_reserved() / _MIB
     try:
-        return float(torch.cuda.utilization()), reserved
+        return name, float(torch.cuda.utilization()), reserved
     except Exception:  # its library is not installed, or too old, or the driver says no
-        return None, reserved
+        return name, None, reserved
