@@ -27,6 +27,8 @@ _GIB = 2**30
 MEMORY_PER_WORKER = 1.5 * _GIB
 """A worker with torch holds about 1 GB, and a small network's training needs some more."""
 FREE_DISK = 2 * _GIB
+_NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
+"""Where Linux lists what NVIDIA's driver has, whether or not torch can use it."""
 
 
 def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
@@ -72,7 +74,17 @@ def _devices() -> Iterator[Finding]:
     precision = native_precision(torch.device("cpu"))
     yield Finding("processor", f"{cores} cores, {precision} computed natively")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield Finding("GPUs", ", ".join(names) or "none: small variants only, by a default MAC cap")
+    if names or not any(_NVIDIA_GPUS.glob("*")):
+        yield Finding(
+            "GPUs", ", ".join(names) or "none: small variants only, by a default MAC cap"
+        )
+    else:
+        yield Finding(
+            "GPUs",
+            f"the driver has {len(list(_NVIDIA_GPUS.glob('*')))}, torch {torch.__version__} none",
+            "install a torch that is built for the driver's CUDA (https://pytorch.org), or clear "
+            "CUDA_VISIBLE_DEVICES; searches would train on the processor",
+        )
 
 
 def _memory() -> Iterator[Finding]:
