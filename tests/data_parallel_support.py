@@ -69,7 +69,7 @@ class Work:
         room_to_answer: As `room`, but when it validates.
         nan_in_last: The last process's logits are NaN.
         num_val: Validation images, if not all of them.
-        synchronise_norms: As for `Training`.
+        synchronise_norms, micro_batch, device: As for `Training`; processes may share a GPU.
     """
 
     config: TrialConfig
@@ -82,6 +82,8 @@ class Work:
     nan_in_last: bool = False
     num_val: int | None = None
     synchronise_norms: bool = False
+    micro_batch: int | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def train(work: Work) -> Trained:
                 work.config,
                 work.prepared,
                 ResidentData(data.train, val),
+                device=work.device,
                 precision="float32",
+                micro_batch=work.micro_batch,
                 ranks=ranks,
                 synchronise_norms=work.synchronise_norms,
             )
