@@ -28,7 +28,7 @@ class WorkerLoad(Frozen):
     device: str | None = None
     """What the worker trains on, where that is a GPU: the name of its kind."""
     gpu_percent: float | None = None
-    """Busy share of the worker's GPU; None without NVIDIA's management library for Python."""
+    """Busy share of the worker's GPU; None where its driver does not tell."""
     gpu_memory_mib: float | None = None
     """What the worker's process has reserved on its GPU; PyTorch keeps what it has reserved."""
 
@@ -68,5 +68,5 @@ def _gpu() -> tuple[str, float | None, float]:
     reserved = torch.cuda.memory_reserved() / _MIB
     try:
         return name, float(torch.cuda.utilization()), reserved
-    except Exception:  # its library is not installed, or too old, or the driver says no
+    except Exception:  # the driver's library is too old, or says no
         return name, None, reserved
