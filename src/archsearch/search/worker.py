@@ -123,7 +123,12 @@ def _judged(
 
 def _training(assignment: Assignment, ranks: Ranks) -> Training:
     torch.set_num_threads(assignment.num_threads)
-    device = "cuda" if assignment.num_gpus and torch.cuda.is_available() else "cpu"
+    if assignment.num_gpus and not torch.cuda.is_available():
+        raise UnfitError(
+            f"Ray gave a worker on {platform.node()} a GPU that torch {torch.__version__} cannot "
+            "use: install one built for its driver there, or give --gpus-per-trial 0"
+        )
+    device = "cuda" if assignment.num_gpus else "cpu"
     data, resident = _resident(assignment.data, assignment.shared)
     if assignment.shared is not None:
         weights_here(assignment.config.architecture, storage_path(assignment.shared))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 import torch.distributed as dist
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
@@ -16,7 +17,7 @@ from archsearch.errors import UsageError
 from archsearch.record.paths import TrialPaths
 from archsearch.record.trial import EpochRecord
 from archsearch.search import worker
-from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
+from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
 from archsearch.search.conduct import Conduct
 from archsearch.search.engine import _resources
 from archsearch.search.events import Event, Said
@@ -189,6 +190,17 @@ def _first_reports(assignment: Assignment, count: int) -> list[Report | None]:
     told = [report for _, report in zip(range(count), reports, strict=False)]
     reports.close()
     return told
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use this machine's GPU")
+def test_a_worker_whose_gpu_torch_cannot_use_does_not_train_without_it_in_silence(
+    tmp_path: Path,
+) -> None:
+    """Ray counts a machine's GPUs whether or not its torch was built for them."""
+    (trouble,) = _first_reports(assignment_in(tmp_path, 1, num_gpus=0.5), 2)
+    assert isinstance(trouble, TroubleReport)
+    assert "a GPU that torch" in trouble.reason
+    assert trouble.reason.endswith("or give --gpus-per-trial 0")
 
 
 @pytest.mark.slow
