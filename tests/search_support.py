@@ -18,6 +18,7 @@ from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
 from archsearch.search.conduct import Conduct
+from archsearch.search.losses import Loss
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.storage import storage_path
@@ -80,12 +81,16 @@ class SyntheticRunner:
         die_after: End the process, as SIGKILL would, after so many events (an event is a
             published checkpoint or a report that was answered).
         end: Ends a trial by itself at some epoch: a report instead of the epoch's, or None.
+        lose: Takes a trial's worker away at some epoch.
+        together: Which trials were running whenever one of them had its turn.
     """
 
     curve: Curve = learning_curve
     num_slots: int = 1
     die_after: int | None = None
     end: Callable[[Assignment, int], EndReport | None] = lambda assignment, epoch: None
+    lose: Callable[[Assignment, int], Loss | None] = lambda assignment, epoch: None
+    together: list[tuple[Assignment, set[int]]] = field(default_factory=list, init=False)
     events: int = field(default=0, init=False)
 
     def __call__(self, conduct: Conduct, request: SearchRequest, gpus: float) -> None:
@@ -100,6 +105,13 @@ class SyntheticRunner:
                 return
             for number in list(running):
                 assignment, history = running[number]
+                self.together.append((assignment, set(running)))
+                loss = self.lose(assignment, len(history) + 1)
+                if loss is not None:
+                    del running[number]
+                    conduct.director.on_lost(number, loss)
+                    self._event()
+                    continue
                 report = self._one_epoch(assignment, history)
                 if conduct.director.on_report(report) is Decision.STOP:
                     conduct.director.on_released(number)

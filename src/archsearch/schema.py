@@ -1,4 +1,4 @@
-"""The strict model at every door, and the one description that data and models share."""
+"""The strict model at every door, and the descriptions that all layers share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,45 @@ class InputSpec(Frozen):
     in_channels: int = Field(ge=1, le=64)
     image_size: int = Field(ge=1, le=4096)
     num_classes: int = Field(ge=2, le=100_000)
+
+
+class PreparedData(Frozen):
+    """One Arrow file that is there and was verified; small, JSON-able, travels to workers."""
+
+    name: str
+    path: str
+    """Absolute path of the Arrow file."""
+    num_classes: int = Field(ge=2)
+    in_channels: int = Field(ge=1)
+    image_size: int = Field(ge=1)
+    class_names: tuple[str, ...]
+    num_train: int = Field(ge=1)
+    """Training images in use, after `train_size`."""
+    num_val: int = Field(ge=1)
+    num_test: int = Field(ge=1)
+    train_size: int | None
+    """What was asked for; None means the whole training split."""
+    mean: tuple[float, ...]
+    """Per channel, of the whole training split (whatever `train_size`), in 0..1."""
+    std: tuple[float, ...]
+    """Per channel, as `mean`; at least 1/255, so that a constant channel divides by no zero."""
+    digest: str
+    """SHA-256 of images, labels and splits, at this image size; `train_size` is not in it."""
+    split_digest: str
+    """SHA-256 of which image is in which split; the same at every image size."""
+    flip: bool
+    """Whether a mirrored image keeps its label (not so for digits and house numbers)."""
+    multi_label: bool = False
+    """Whether an image may have several of the classes, or none, so that each is a question."""
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """What a network for this data is fed and must answer."""
+        return InputSpec(
+            in_channels=self.in_channels,
+            image_size=self.image_size,
+            num_classes=self.num_classes,
+        )
 
 
 def digest_of(*parts: object) -> str:

@@ -14,4 +14,4 @@ from archsearch.data.resident import load_resident as load_resident
 from archsearch.data.resident import load_test as load_test
 from archsearch.data.sources import DATA_SETS as DATA_SETS
 from archsearch.data.spec import DataSpec as DataSpec
-from archsearch.data.spec import PreparedData as PreparedData
+from archsearch.schema import PreparedData as PreparedData

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from archsearch.data.arrow_file import DamagedFileError, verify_arrow
 from archsearch.data.folders import made_once
-from archsearch.data.spec import PreparedData
 from archsearch.errors import UnfitError
+from archsearch.schema import PreparedData
 from archsearch.storage import StoragePath
 
 

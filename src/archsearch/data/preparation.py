@@ -30,9 +30,10 @@ from archsearch.data.own import data_name, is_own, read_own
 from archsearch.data.raw import LabelledImages, RawData, check_raw
 from archsearch.data.resize import resize_images
 from archsearch.data.sources import DataSet, data_set_named
-from archsearch.data.spec import MAX_IMAGE_SIZE, DataSpec, PreparedData
+from archsearch.data.spec import MAX_IMAGE_SIZE, DataSpec
 from archsearch.data.split import split_of
 from archsearch.errors import UnfitError, UsageError
+from archsearch.schema import PreparedData
 
 _log = logging.getLogger(__name__)
 

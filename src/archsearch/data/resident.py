@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from archsearch.data.arrow_file import ArrowFile, DamagedFileError, SplitName
-from archsearch.data.spec import PreparedData
 from archsearch.errors import UnfitError
+from archsearch.schema import PreparedData
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""What is asked of a data set, and what preparing it promises."""
+"""What is asked of a data set."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from archsearch.data.own import check_reference, is_own
 from archsearch.data.sources import data_set_named
 from archsearch.errors import UsageError
-from archsearch.schema import Frozen, InputSpec
+from archsearch.schema import Frozen
 
 MAX_IMAGE_SIZE = 512
 
@@ -45,42 +45,3 @@ class DataSpec(Frozen):
         if problems:
             raise UsageError("; ".join(problems))
         return self
-
-
-class PreparedData(Frozen):
-    """One Arrow file that is there and was verified; small, JSON-able, travels to workers."""
-
-    name: str
-    path: str
-    """Absolute path of the Arrow file."""
-    num_classes: int = Field(ge=2)
-    in_channels: int = Field(ge=1)
-    image_size: int = Field(ge=1)
-    class_names: tuple[str, ...]
-    num_train: int = Field(ge=1)
-    """Training images in use, after `train_size`."""
-    num_val: int = Field(ge=1)
-    num_test: int = Field(ge=1)
-    train_size: int | None
-    """What was asked for; None means the whole training split."""
-    mean: tuple[float, ...]
-    """Per channel, of the whole training split (whatever `train_size`), in 0..1."""
-    std: tuple[float, ...]
-    """Per channel, as `mean`; at least 1/255, so that a constant channel divides by no zero."""
-    digest: str
-    """SHA-256 of images, labels and splits, at this image size; `train_size` is not in it."""
-    split_digest: str
-    """SHA-256 of which image is in which split; the same at every image size."""
-    flip: bool
-    """Whether a mirrored image keeps its label (not so for digits and house numbers)."""
-    multi_label: bool = False
-    """Whether an image may have several of the classes, or none, so that each is a question."""
-
-    @property
-    def input_spec(self) -> InputSpec:
-        """What a network for this data is fed and must answer."""
-        return InputSpec(
-            in_channels=self.in_channels,
-            image_size=self.image_size,
-            num_classes=self.num_classes,
-        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Required
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from archsearch.data import PreparedData
+from archsearch.schema import PreparedData
 from archsearch.spaces.parameters import Scalar
 
 Cell = dict[str, Any]

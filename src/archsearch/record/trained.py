@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archsearch.data import PreparedData
 from archsearch.errors import NoTrialSucceededError, UnfitError, UsageError
 from archsearch.record.database import Database
 from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_trials
 from archsearch.record.trial import SearchRow, TrialRecord, incumbent
+from archsearch.schema import PreparedData
 from archsearch.spaces.trial import TrialConfig
 from archsearch.storage import StoragePath
 from archsearch.training.checkpoint_file import Checkpoint, newest_valid

@@ -28,7 +28,8 @@ class Agenda:
         num_trials: How many trials were asked for, confirm runs not counted.
         running: Those that a worker has now.
         waiting: Those to be issued again, first come first served.
-        alone: One that must run while no other does: its machine's memory was not enough.
+        alone: Those that must run while no other does, one after the other: their machine's
+            memory was not enough.
         draining: Why running trials end with their next epoch; None while they go on.
         closed: Why no new trial starts; None while new ones may.
         exhausted: Whether the space has nothing new to offer.
@@ -38,7 +39,7 @@ class Agenda:
     num_trials: int
     running: set[int] = field(default_factory=set)
     waiting: list[int] = field(default_factory=list)
-    alone: int | None = None
+    alone: list[int] = field(default_factory=list)
     draining: str | None = None
     closed: str | None = None
     exhausted: bool = False
@@ -55,8 +56,10 @@ class Agenda:
 
     def num_open(self, num_issued: int) -> int:
         """Trials that could run now if there were room for all; confirm runs come later."""
-        if self.holds_up or self.alone is not None:
+        if self.holds_up:
             return len(self.running)
+        if self.alone:
+            return max(len(self.running), 1)
         new = self.num_trials - num_issued if self.closed is None and not self.exhausted else 0
         return len(self.running) + len(self.waiting) + max(0, new)
 
@@ -66,8 +69,8 @@ class Agenda:
             return Pause.DONE
         if self.paused or len(self.running) >= num_slots:
             return Pause.WAIT
-        if self.alone is not None:
-            return Pause.WAIT if self.running else self.alone
+        if self.alone:
+            return Pause.WAIT if self.running else self.alone[0]
         if self.waiting:
             return self.waiting.pop(0)
         if self.closed is None:
@@ -81,12 +84,11 @@ class Agenda:
 
     def ended(self, number: int) -> None:
         """A trial has its outcome."""
-        if self.alone == number:
-            self.alone = None
+        if number in self.alone:
+            self.alone.remove(number)
 
     def goes_on(self, number: int, *, alone: bool = False) -> None:
         """A trial has lost its worker and wants another, perhaps a machine to itself."""
-        if alone:
-            self.alone = number
-        elif self.alone != number:
-            self.waiting.append(number)
+        if number in self.alone:
+            return
+        (self.alone if alone else self.waiting).append(number)

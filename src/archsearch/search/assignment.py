@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from archsearch.data import PreparedData
 from archsearch.record.trial import Outcome
-from archsearch.schema import Frozen
+from archsearch.schema import Frozen, PreparedData
 from archsearch.search.load import WorkerLoad
 from archsearch.spaces.trial import TrialConfig
 from archsearch.training.result import EpochResult

@@ -138,7 +138,7 @@ class Director:
         for trial in unfinished:
             if any(ended is None for ended in trial.attempts.values()):
                 self._end_attempts(trial, "interrupted", "its driver ended")
-            self._agenda.goes_on(trial.number)
+            self._agenda.goes_on(trial.number, alone="memory" in trial.attempts.values())
 
     def _adopt_published(self, trial: TrialRecord) -> None:
         """Record the epochs whose checkpoints are there although their driver was killed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archsearch.data import PreparedData
 from archsearch.errors import UsageError
+from archsearch.schema import PreparedData
 from archsearch.search.request import SearchRequest
 from archsearch.spaces.space import SearchSpace
 

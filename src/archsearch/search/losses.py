@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from archsearch.record.trial import Outcome
 from archsearch.record.writer import Ending
 
 LossKind = Literal["lost", "preempted", "memory", "hung"]
-LOSS_KINDS: tuple[LossKind, ...] = get_args(LossKind)
 
 # Losses that are nobody's fault are forgiven more often than those a variant may cause.
 _FORGIVEN: dict[LossKind, int] = {"lost": 4, "preempted": 100, "memory": 1, "hung": 1}

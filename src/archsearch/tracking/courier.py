@@ -53,7 +53,6 @@ class Courier:
         self._may_send = may_send
         self._warn = warn
         self._verified = False
-        self._starts_over = False
         self._parked = 0
 
     def round(self) -> int:
@@ -77,12 +76,9 @@ class Courier:
                 self._deliver(group)
                 dealt += len(group)
         except StartOverError:
-            if self._starts_over and not dealt:
-                raise self._outbox.damaged("the search's first message is missing") from None
             self._outbox.redeliver()
-            self._starts_over = True
-        else:
-            self._starts_over = False
+            if self._outbox.waiting(1)[0].kind != "search_started":
+                raise self._outbox.damaged("the search's first message is missing") from None
         return dealt
 
     def _deliver(self, group: list[Message]) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
+from archsearch.schema import PreparedData
 from archsearch.tracking.foreign_model import refuse_code
 from archsearch.training.export import TOLERANCE
 from archsearch.training.standalone import StandaloneModel

@@ -11,13 +11,19 @@ from archsearch.halving.arms import DEFAULT_RANDOM_SHARE
 from archsearch.record.trial import Outcome, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Said, Warned
-from archsearch.search.losses import LOSS_KINDS, Loss
+from archsearch.search.losses import Loss, LossKind
 from archsearch.search.request import SearchRequest
 from archsearch.search.run import run_search
 from archsearch.search.study import Study, told
 from archsearch.spaces.load import load_space
 from tests.records import config_of
-from tests.search_support import SyntheticRunner, epoch_result, learning_curve, recorded
+from tests.search_support import (
+    SyntheticRunner,
+    epoch_result,
+    learning_curve,
+    recorded,
+    run_and_die,
+)
 
 
 def ends(outcome: Outcome, *numbers: int, epoch: int = 2) -> SyntheticRunner:
@@ -63,6 +69,35 @@ def test_when_every_trial_fails_the_exit_code_is_4(request_in: SearchRequest) ->
     result = run_search(few, run_trials=ends("failed", 0, 1, 2, 3, epoch=1))
     assert result.exit_code == 4
     assert result.finished
+
+
+def loses_memory(assignment: Assignment, epoch: int) -> Loss | None:
+    """Beside others, no machine has enough for a second epoch."""
+    return Loss("memory", "no memory") if assignment.attempt == 1 and epoch == 2 else None
+
+
+def test_of_several_trials_without_memory_each_goes_on_alone(request_in: SearchRequest) -> None:
+    runner = SyntheticRunner(num_slots=4, lose=loses_memory)
+    result = run_search(request_in, run_trials=runner)
+    assert result.finished
+    lost = {trial.number for trial in result.trials if "memory" in trial.attempts.values()}
+    assert len(lost) > 2
+    again = [(a.number, beside) for a, beside in runner.together if a.attempt > 1]
+    assert {number for number, _ in again} == lost
+    assert all(beside == {number} for number, beside in again)
+
+
+def test_a_driver_that_goes_on_remembers_who_must_run_alone(request_in: SearchRequest) -> None:
+    first = SyntheticRunner(num_slots=4, lose=loses_memory, die_after=12)
+    assert run_and_die(request_in, first)
+    before = recorded(request_in.runs_dir).trials
+    lost = {t.number for t in before if "memory" in t.attempts.values() and not t.is_finished}
+    assert len(lost) > 1
+    second = SyntheticRunner(num_slots=4)
+    assert run_search(request_in, run_trials=second).finished
+    later = [(a.number, beside) for a, beside in second.together if a.number in lost]
+    assert {number for number, _ in later} == lost
+    assert all(beside == {number} for number, beside in later)
 
 
 def trial_with(outcome: Outcome | None, *, shadow: int | None = None) -> TrialRecord:
@@ -180,15 +215,17 @@ def test_a_space_that_has_no_other_member_ends_the_search_early(
     assert any(isinstance(e, Said) and "nothing new" in e.text for e in events)
 
 
-def test_losses_are_forgiven_a_bounded_number_of_times() -> None:
-    for kind in LOSS_KINDS:
-        loss = Loss(kind, "the test said so")
-        attempts: list[str | None] = []
-        while loss.verdict(attempts) is None:
-            attempts.append(kind)
-        # One attempt more than is forgiven; other losses do not count.
-        assert 2 <= len(attempts) <= 101
-        assert loss.verdict(["paused", "interrupted"] * 50) is None
+@pytest.mark.parametrize(
+    ("kind", "forgiven"), [("lost", 4), ("preempted", 100), ("memory", 1), ("hung", 1)]
+)
+def test_losses_are_forgiven_a_bounded_number_of_times(kind: LossKind, forgiven: int) -> None:
+    loss = Loss(kind, "the test said so")
+    others: list[str | None] = ["paused", "interrupted"] * 50
+    assert loss.verdict([*others, *[kind] * forgiven]) is None
+    assert loss.verdict([kind] * (forgiven + 1)) is not None
+
+
+def test_without_memory_beside_others_and_alone_it_is_out_of_memory() -> None:
     memory = Loss("memory", "no memory").verdict(["memory", "memory"])
     assert memory is not None
     assert memory.outcome == "out_of_memory"
