@@ -120,7 +120,8 @@ class RayCluster:
             process = subprocess.Popen(
                 command,
                 cwd="/",
-                env=self._env | {"ARCHSEARCH_CACHE": str(folder / "cache")},
+                env=self._env
+                | {"ARCHSEARCH_CACHE": str(folder / "cache"), "TORCH_HOME": str(folder / "torch")},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -76,6 +76,16 @@ def test_it_can_be_extended(runs: Path) -> None:
     assert sum(not trial.is_confirm_run for trial in now.trials) == 7
 
 
+def test_what_only_a_newer_release_can_have_written_is_not_called_damage(runs: Path) -> None:
+    with contextlib.closing(sqlite3.connect(runs / "old" / "search.db")) as connection:
+        connection.execute("UPDATE trials SET config = json_set(config, '$.recipe.newer', 1)")
+        connection.commit()
+    answer = call_here("status", "old", "--runs-dir", runs)
+    assert answer.code == 3
+    assert "does not know config.recipe.newer of trial 0" in answer.err
+    assert "damaged" not in answer.err
+
+
 def test_the_tables_of_today_are_those_of_the_newest_release(tmp_path: Path) -> None:
     """A change of the tables needs a new schema version, and a stored search of it."""
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
+from torchvision.models._api import get_model
 
 from archsearch.storage import storage_path
 from tests.cli_support import call, environment, start_search
@@ -154,17 +156,28 @@ def storage_files(site: Site) -> list[str]:
     return done.stdout.split()
 
 
-def test_a_submitted_job_is_a_search_like_any_other(site: Site) -> None:
-    runs = site.cwd / "runs-of-jobs"
+FINE_TUNING = """\
+families:
+  torchvision: {{network: resnet18, weights: {weights}, frozen_stages: 4, head: linear}}
+training: {{learning_rate: 0.01, batch_size: 16}}
+fidelity: {{max_epochs: 2, grace_period_epochs: 1}}
+"""
+
+
+def test_a_submitted_job_is_a_search_and_its_weights_come_to_the_nodes(site: Site) -> None:
+    runs, weights = site.cwd / "runs-of-jobs", site.cwd / "r18.pth"
+    torch.save(get_model("resnet18", weights=None).state_dict(), weights)
+    space = site.cwd / "fine.yaml"
+    space.write_text(FINE_TUNING.format(weights=weights))
     api = f"http://127.0.0.1:{site.cluster.dashboard_port}"
     python = next(node for node in site.cluster.nodes.values()).process.args[0]  # type: ignore[index]
     command = [
         str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", api,
         "--working-dir", str(REPOSITORY),
         "--runtime-env-json", json.dumps({"env_vars": {"PYTHONPATH": "src"}}), "--",
-        str(python), "-m", "pipeline.search", "--space", "smoke", "--trials", "1",
-        "--name", "job", "--confirm", "none", "--address", "auto", "--runs-dir", str(runs),
-        "--storage", site.store.uri("jobs"),
+        str(python), "-m", "pipeline.search", "--space", str(space), "--trials", "1",
+        "--image-size", "32", "--train-size", "32", "--name", "job", "--confirm", "none",
+        "--address", "auto", "--runs-dir", str(runs), "--storage", site.store.uri("jobs"),
     ]  # fmt: skip
     done = subprocess.run(
         command,
@@ -177,7 +190,10 @@ def test_a_submitted_job_is_a_search_like_any_other(site: Site) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "job: finished; 1 trials (1 completed)" in done.stdout
     (trial,) = _trials(runs, site)
-    assert trial["epochs"] == 3
+    assert trial["epochs"] == 2
+    workers = [site.cluster.nodes[name] for name in ("first", "second")]
+    copies = [path for node in workers for path in node.folder.glob("torch/hub/checkpoints/*.pth")]
+    assert [copy.read_bytes() for copy in copies] == [weights.read_bytes()]
 
 
 def _trials(runs: Path, site: Site) -> list[dict[str, Any]]:

@@ -96,17 +96,27 @@ def fetch(file: WeightFile) -> Path:
                 "path once, which copies them there (on a cluster, --storage sends them to nodes)"
             )
         _download(file, file.url)
-    try:
-        intact = sha256_of(file.path).startswith(file.sha256)
-    except OSError as error:
-        raise UnfitError(f"{file.path}: cannot be read ({error.strerror})") from error
-    if not intact:
+    if not is_intact(file):
         remedy = "name its path again" if file.url is None else "it is downloaded again"
         raise UnfitError(
             f"{file.path}: damaged: the SHA-256 of its contents does not begin with "
             f"{file.sha256}; delete it, and {remedy}"
         )
     return file.path
+
+
+def is_intact(file: WeightFile) -> bool:
+    """Whether a file is here, with the contents that its name tells.
+
+    Raises:
+        UnfitError: It is here and cannot be read.
+    """
+    try:
+        return sha256_of(file.path).startswith(file.sha256)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UnfitError(f"{file.path}: cannot be read ({error.strerror})") from error
 
 
 def cache_folder() -> Path:

@@ -124,12 +124,18 @@ class Database:
         """A row of the record as the type that it must be.
 
         Raises:
-            UnfitError: It is none: the record is damaged.
+            UnfitError: It is none: the record is damaged, or a newer release has written it.
         """
         try:
             return form.validate_python(dict(row._mapping))
         except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                raise UnfitError(
+                    f"{self.label}: this archsearch does not know {place} of {who}, which a newer "
+                    "release may have written; use that one"
+                ) from None
             raise self.damaged(f"{place} of {who} is none") from None
 
     def damaged(self, what: object) -> UnfitError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from archsearch.data.folders import made_once
 from archsearch.models.finetune import TorchvisionSpec
+from archsearch.models.weight_files import is_intact
 from archsearch.spaces.space import SearchSpace
 from archsearch.storage import StoragePath
 
@@ -49,22 +51,26 @@ def share_weights(space: SearchSpace, storage: StoragePath) -> Iterator[str]:
 
 
 def weights_here(architecture: ArchitectureSpec, storage: StoragePath) -> None:
-    """Take what a network starts from out of a storage, if this machine does not have it.
+    """Take what a network starts from out of a storage, if this machine has no whole copy.
 
-    A file that is not in the storage either is for the builder of the network to download, or to
-    miss.
+    The first process to ask takes it, under a lock; the others wait and use it. A file that is not
+    in the storage either is for the builder of the network to download, or to miss.
 
     Raises:
-        OSError: This machine's cache cannot be written.
+        UnfitError: This machine's cache cannot be read or written.
         StorageError: The store does not answer, or refuses.
     """
     if not isinstance(architecture, TorchvisionSpec) or architecture.weights == "none":
         return
     from archsearch.models.pretrained import weight_file
 
-    target = weight_file(architecture.network, architecture.weights).path
-    if not target.is_file() and target.name in _shared(storage).files():
-        (_shared(storage) / target.name).fetch(target)
+    file = weight_file(architecture.network, architecture.weights)
+    if is_intact(file):
+        return
+    with made_once(file.path):
+        copy = _shared(storage) / file.path.name
+        if not is_intact(file) and copy.name in _shared(storage).files():
+            copy.fetch(file.path)
 
 
 def _shared(storage: StoragePath) -> StoragePath:

@@ -117,8 +117,12 @@ def test_a_machine_without_the_weights_takes_them_from_the_storage(
     with pytest.raises(UnfitError, match="there is no such file on this machine"):
         build_model(architecture, images)
     weights_here(architecture, storage)
-    (kept,) = (tmp_path / "node" / "hub" / "checkpoints").iterdir()
+    (kept,) = (tmp_path / "node" / "hub" / "checkpoints").glob("*.pth")
     assert kept.read_bytes() == (tmp_path / "r18.pth").read_bytes()
+    build_model(architecture, images)
+
+    kept.write_bytes(b"cut short")
+    weights_here(architecture, storage)
     build_model(architecture, images)
 
 
