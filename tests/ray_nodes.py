@@ -114,6 +114,8 @@ class RayCluster:
         command = [
             str(self._python), "-m", "ray.scripts.scripts", "start", "--block", *where,
             "--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=100000000",
+            # Ray's own choice is one port for all, and other clusters may run beside this one.
+            f"--dashboard-agent-listen-port={free_port()}",
             f"--temp-dir={folder / 't'}", *options,
         ]  # fmt: skip
         with (folder / "log").open("wb") as log:

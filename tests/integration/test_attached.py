@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,14 +180,7 @@ def test_a_submitted_job_is_a_search_and_its_weights_come_to_the_nodes(site: Sit
         "--image-size", "32", "--train-size", "32", "--name", "job", "--confirm", "none",
         "--address", "auto", "--runs-dir", str(runs), "--storage", site.store.uri("jobs"),
     ]  # fmt: skip
-    done = subprocess.run(
-        command,
-        env=environment(**site.cluster.credentials),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = submitted(command, site)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "job: finished; 1 trials (1 completed)" in done.stdout
     (trial,) = _trials(runs, site)
@@ -194,6 +188,23 @@ def test_a_submitted_job_is_a_search_and_its_weights_come_to_the_nodes(site: Sit
     workers = [site.cluster.nodes[name] for name in ("first", "second")]
     copies = [path for node in workers for path in node.folder.glob("torch/hub/checkpoints/*.pth")]
     assert [copy.read_bytes() for copy in copies] == [weights.read_bytes()]
+
+
+def submitted(command: list[str], site: Site) -> subprocess.CompletedProcess[str]:
+    """Submit a job, and again while the head of a young cluster has no agent for it yet."""
+    deadline = time.monotonic() + 120
+    while True:
+        done = subprocess.run(
+            command,
+            env=environment(**site.cluster.credentials),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if "No available agent" not in done.stderr or time.monotonic() > deadline:
+            return done
+        time.sleep(2)
 
 
 def _trials(runs: Path, site: Site) -> list[dict[str, Any]]:
