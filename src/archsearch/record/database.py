@@ -33,6 +33,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class DamagedRecordError(UnfitError):
+    """What the record says cannot be true."""
+
+
 class Database:
     """An open record. Reading never waits for writing (SQLite in WAL mode)."""
 
@@ -138,9 +142,9 @@ class Database:
                 ) from None
             raise self.damaged(f"{place} of {who} is none") from None
 
-    def damaged(self, what: object) -> UnfitError:
+    def damaged(self, what: object) -> DamagedRecordError:
         """What to raise when what the record says cannot be true."""
-        return UnfitError(_DAMAGED.format(label=self.label, what=what))
+        return DamagedRecordError(_DAMAGED.format(label=self.label, what=what))
 
     def close(self) -> None:
         """Give back every connection."""
@@ -203,7 +207,7 @@ def _explained(label: str) -> Iterator[None]:
         text = str(error.orig)
         if "decode" in text or "no such" in text:
             what = "text in it is not UTF-8" if "decode" in text else text
-            raise UnfitError(_DAMAGED.format(label=label, what=what)) from error
+            raise DamagedRecordError(_DAMAGED.format(label=label, what=what)) from error
         advice = "check that it can be reached and written"
         if "locked" in text:
             holder = _users_of(str(Path(label).resolve()))
@@ -215,9 +219,9 @@ def _explained(label: str) -> Iterator[None]:
             advice = "free disk space, then run the same command again: it continues"
         raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
     except DBAPIError as error:
-        raise UnfitError(_DAMAGED.format(label=label, what=error.orig)) from error
+        raise DamagedRecordError(_DAMAGED.format(label=label, what=error.orig)) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UnfitError(_DAMAGED.format(label=label, what=error)) from error
+        raise DamagedRecordError(_DAMAGED.format(label=label, what=error)) from error
 
 
 def _users_of(path: str) -> str:

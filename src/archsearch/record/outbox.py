@@ -9,10 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from archsearch.errors import UnfitError
 from archsearch.record import tables as t
 from archsearch.record.cells import Cell, Count, Milliseconds, Whole
-from archsearch.record.database import Database, now_ms
+from archsearch.record.database import DamagedRecordError, Database, now_ms
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Outbox:
         with self._database.write() as connection:
             connection.execute(t.outbox.update().where(t.outbox.c.id.in_(ids)).values(**values))
 
-    def damaged(self, what: str) -> UnfitError:
+    def damaged(self, what: str) -> DamagedRecordError:
         """What to raise when the messages cannot be all that there were."""
         return self._database.damaged(what)
 

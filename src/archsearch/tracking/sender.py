@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from archsearch.errors import UnfitError
 from archsearch.record import lease
-from archsearch.record.database import Database
+from archsearch.record.database import DamagedRecordError, Database
 from archsearch.record.outbox import Outbox
 from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
 from archsearch.tracking.courier import Courier
@@ -167,7 +167,7 @@ def deliver(
                 raise BusyError("another process has begun to deliver; call this again later")
             sent += courier.round()
         return Delivery(sent, outbox.parked())
-    except (BusyError, UnfitError):
+    except (BusyError, DamagedRecordError):
         raise
     except Exception as error:
         raise UnfitError(
