@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from archsearch.errors import ArchsearchError
 from archsearch.record.lease import HEARTBEAT_SECONDS
 from archsearch.record.writer import Writer
 
@@ -17,10 +16,11 @@ class Heartbeat:
 
     Args:
         writer: Holds the lease.
-        on_error: Called once when the lease is lost or the record cannot be written.
+        on_error: Called once when the lease is lost, the record cannot be used, or what is watched
+            goes wrong: the heart has stopped then, and nobody watches any more.
     """
 
-    def __init__(self, writer: Writer, on_error: Callable[[ArchsearchError], None]) -> None:
+    def __init__(self, writer: Writer, on_error: Callable[[Exception], None]) -> None:
         self._writer = writer
         self._on_error = on_error
         self._watch: Callable[[], None] = lambda: None
@@ -55,9 +55,9 @@ class Heartbeat:
         now = time.monotonic()
         try:
             self._writer.beat(now - self._last)
-        except ArchsearchError as error:
+            self._last = now
+            self._watch()
+        except Exception as error:  # of any kind: nobody else hears of what ends a thread
             self._on_error(error)
             return False
-        self._last = now
-        self._watch()
         return True
