@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import requests
 
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
@@ -217,6 +218,58 @@ def test_a_champion_without_stored_answers_is_asked_once(
 def remove_artifact(store: TrackingStore, model: str, part: str) -> None:
     place = open_client(store).get_model_version_download_uri(model, "1")
     (Path(place.removeprefix("file://")) / part).unlink()
+
+
+@pytest.fixture
+def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Evidence that lies in the store and is listed, but whose download gets no answer."""
+    import mlflow.artifacts
+
+    names: set[str] = set()
+    download = mlflow.artifacts.download_artifacts
+
+    def slow(uri: str, **options: Any) -> str:
+        if uri.rpartition("/evidence/")[2] in names:
+            raise requests.ReadTimeout("Read timed out. (read timeout=60)")
+        return str(download(uri, **options))
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", slow)
+    return names
+
+
+def test_earlier_examinations_are_not_lost_to_a_store_that_does_not_answer(
+    trained: Trained, store: TrackingStore, out_of_reach: set[str]
+) -> None:
+    """The card is written anew with each examination, with those that the stored one tells of."""
+    promote(trained, store, "gates-l", trial=BETTER)
+    refused = promote(trained, store, "gates-l", trial=EQUAL)
+    assert not refused.is_promoted
+    out_of_reach.add("card.json")
+    with pytest.raises(UnfitError, match=r"card.json of gates-l version 2 .*does not answer"):
+        promote(trained, store, "gates-l", trial=EQUAL, force=True)
+    assert aliases(store, "gates-l") == {"champion": "1", "challenger": "2"}
+    out_of_reach.clear()
+    forced = promote(trained, store, "gates-l", trial=EQUAL, force=True)
+    *earlier, last = forced.card["examinations"]
+    assert earlier == refused.card["examinations"]
+    assert last["promoted"]
+
+
+def test_a_champion_whose_answers_cannot_be_fetched_is_not_asked_again(
+    trained: Trained,
+    elsewhere: Trained,
+    store: TrackingStore,
+    out_of_reach: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A test split is read once for each model."""
+    promote(trained, store, "gates-m", trial=WORSE)
+    monkeypatch.setattr(registration, "_evaluated", not_to_be_called)
+    out_of_reach.add("test_predictions.parquet")
+    with pytest.raises(UnfitError, match=r"test_predictions.parquet of gates-m version 1"):
+        promote(elsewhere, store, "gates-m")
+    out_of_reach.clear()
+    assert promote(elsewhere, store, "gates-m").is_promoted
 
 
 def test_a_champion_of_other_data_can_be_replaced_by_force_alone(

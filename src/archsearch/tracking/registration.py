@@ -25,6 +25,7 @@ from archsearch.record.readings import Subject, TestReading, find_reading
 from archsearch.record.trial import SearchRow
 from archsearch.tracking import evidence, wording
 from archsearch.tracking.candidate import Candidate
+from archsearch.tracking.client import sentence
 from archsearch.tracking.evidence import Answers
 from archsearch.tracking.lineage import description, lineage
 from archsearch.tracking.registry import VALIDATION_STATUS, Registry
@@ -140,6 +141,7 @@ def champion_answers(
 
     Raises:
         PromotionRefusedError: It cannot be evaluated.
+        UnfitError: It has stored answers, but they cannot be fetched.
     """
     recorded = _recorded_answers(champion, candidate, database)
     if recorded is not None:
@@ -170,12 +172,18 @@ def keep_answers(
 
 
 def kept_card(registry: Registry, version: ModelVersion) -> dict[str, Any]:
-    """The version's evidence card of an earlier examination; empty if there was none."""
+    """The version's evidence card of an earlier examination; empty if there was none.
+
+    Raises:
+        UnfitError: There is one, but it cannot be fetched: what it tells must not be lost.
+    """
     with tempfile.TemporaryDirectory() as folder:
+        path = _fetched(registry, version, Path(folder), evidence.CARD_JSON)
+        if path is None:
+            return {}
         try:
-            path = registry.fetch(version, Path(folder), f"{evidence.FOLDER}/{evidence.CARD_JSON}")
             card: dict[str, Any] = json.loads(path.read_bytes())
-        except Exception:  # each artifact store says in its own way that a file is not there
+        except ValueError:  # a promotion was killed while it wrote it
             return {}
         return card
 
@@ -223,13 +231,25 @@ def _recorded_answers(
 def _kept_answers(
     registry: Registry, champion: ModelVersion, num_images: int, about: dict[str, str]
 ) -> npt.NDArray[np.int64] | None:
-    part = f"{evidence.FOLDER}/{evidence.PREDICTIONS}"
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = registry.fetch(champion, Path(folder), part)
-        except Exception:  # each artifact store says in its own way that a file is not there
-            return None
-        return evidence.read_predictions(path, num_images, about)
+        path = _fetched(registry, champion, Path(folder), evidence.PREDICTIONS)
+        return None if path is None else evidence.read_predictions(path, num_images, about)
+
+
+def _fetched(registry: Registry, version: ModelVersion, folder: Path, name: str) -> Path | None:
+    """A file of a version's evidence; None where the version has no such file.
+
+    Raises:
+        UnfitError: Whether it has one, or what is in it, cannot be learnt now.
+    """
+    part = f"{evidence.FOLDER}/{name}"
+    try:
+        return registry.fetch(version, folder, part) if registry.has(version, part) else None
+    except Exception as error:  # each artifact store fails in its own way
+        raise UnfitError(
+            f"{part} of {version.name} version {version.version} cannot be fetched "
+            f"({sentence(error)}): see that its files can be read, then call this again"
+        ) from error
 
 
 def _evaluated(

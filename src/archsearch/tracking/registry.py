@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import filelock
@@ -218,14 +218,32 @@ class Registry:
         """
         import mlflow.artifacts
 
-        place = self.client.get_model_version_download_uri(version.name, str(version.version))
         return Path(
             mlflow.artifacts.download_artifacts(
-                f"{place.rstrip('/')}/{part}" if part else place,
-                dst_path=str(folder),
-                tracking_uri=self.store.uri,
+                self._place(version, part), dst_path=str(folder), tracking_uri=self.store.uri
             )
         )
+
+    def has(self, version: ModelVersion, part: str) -> bool:
+        """Whether a file is there, without fetching it.
+
+        A store that is asked for a file fails in its own way, whether the file is missing or the
+        network is; of a folder that is not there, all say that it is empty.
+
+        Args:
+            version: Which.
+            part: The file's path in the version's files.
+        """
+        import mlflow.artifacts
+
+        path = PurePosixPath(part)
+        place = self._place(version, str(path.parent))
+        listed = mlflow.artifacts.list_artifacts(place, tracking_uri=self.store.uri)
+        return path.name in (PurePosixPath(each.path).name for each in listed)
+
+    def _place(self, version: ModelVersion, part: str) -> str:
+        place: str = self.client.get_model_version_download_uri(version.name, str(version.version))
+        return f"{place.rstrip('/')}/{part}" if part else place
 
     def rollback(self, model: str, alias: str, when: str) -> RolledBack:
         """Give an alias back to the version that had it before; both versions' tags tell it.
