@@ -28,7 +28,9 @@ MEMORY_PER_WORKER = 1.5 * _GIB
 """A worker with torch holds about 1 GB, and a small network's training needs some more."""
 FREE_DISK = 2 * _GIB
 _NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
-"""Where Linux lists what NVIDIA's driver has, whether or not torch can use it."""
+"""Where Linux lists what NVIDIA's driver has, in containers too that were given none of it."""
+_DEVICES = Path("/dev")
+"""Where there is a file `nvidia0` for a GPU that programs here may open."""
 
 
 def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
@@ -74,17 +76,30 @@ def _devices() -> Iterator[Finding]:
     precision = native_precision(torch.device("cpu"))
     yield Finding("processor", f"{cores} cores, {precision} computed natively")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    if names or not any(_NVIDIA_GPUS.glob("*")):
-        yield Finding(
-            "GPUs", ", ".join(names) or "none: small variants only, by a default MAC cap"
-        )
+    none = "none: small variants only, by a default MAC cap"
+    unused = 0 if names else _num_nvidia_gpus()
+    if not unused:
+        yield Finding("GPUs", ", ".join(names) or none)
+    elif _are_hidden():
+        yield Finding("GPUs", f"{none}; CUDA_VISIBLE_DEVICES hides {unused}")
     else:
         yield Finding(
             "GPUs",
-            f"the driver has {len(list(_NVIDIA_GPUS.glob('*')))}, torch {torch.__version__} none",
+            f"the driver has {unused}, torch {torch.__version__} none",
             "install a torch that is built for the driver's CUDA (https://pytorch.org), or clear "
             "CUDA_VISIBLE_DEVICES; searches would train on the processor",
         )
+
+
+def _num_nvidia_gpus() -> int:
+    """How many this process may open, whether or not torch can use them."""
+    return len(list(_DEVICES.glob("nvidia[0-9]*"))) if any(_NVIDIA_GPUS.glob("*")) else 0
+
+
+def _are_hidden() -> bool:
+    """Whether somebody wants no GPU to be seen: the variable's first word names none."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    return not first.isdecimal() and not first.startswith(("GPU-", "MIG-"))
 
 
 def _memory() -> Iterator[Finding]:
