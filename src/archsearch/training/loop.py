@@ -44,7 +44,8 @@ class Training:
 
     The same configuration and data give the same numbers on the same hardware, whatever the
     process did before or does between two epochs; and as many epochs, however they are divided
-    by checkpoints, give the same numbers bit for bit, on a processor and on a GPU.
+    by checkpoints, give the same numbers bit for bit: on a processor, and on one GPU as far as
+    `tests/gpu` looks, which trains a small network of each family.
 
     Several processes can train one network: each is given the same arguments but for `ranks`,
     and all call the same methods in turn. They share every batch, and train what one process
