@@ -25,8 +25,8 @@ class WorkerLoad(Frozen):
     """Of the machine's memory, what is in use by anybody."""
     worker_memory_mib: float | None
     """Resident memory of the worker's process."""
-    device: str | None = None
-    """What the worker trains on, where that is a GPU: the name of its kind."""
+    gpu_name: str | None = None
+    """The product name of the worker's GPU; None where it trains on a processor."""
     gpu_percent: float | None = None
     """Busy share of the worker's GPU; None where its driver does not tell."""
     gpu_memory_mib: float | None = None
@@ -54,7 +54,7 @@ def sample_load(device: str) -> WorkerLoad:
         cpu_percent=cpu,
         memory_percent=memory,
         worker_memory_mib=resident,
-        device=name,
+        gpu_name=name,
         gpu_percent=busy,
         gpu_memory_mib=reserved,
     )

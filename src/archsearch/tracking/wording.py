@@ -173,7 +173,7 @@ def epoch_metrics(payload: dict[str, Any]) -> dict[str, float]:
 def epoch_tags(payload: dict[str, Any]) -> dict[str, str]:
     """Where an epoch was trained, and on which kind of GPU if on one."""
     load = payload.get("load") or {}
-    return as_tags({"worker": load.get("worker"), "device": load.get("device")})
+    return as_tags({"worker": load.get("worker"), "gpu": load.get("gpu_name")})
 
 
 def ending_tags(payload: dict[str, Any]) -> dict[str, str]:

@@ -99,8 +99,8 @@ def test_what_a_worker_asked_of_its_machine_is_on_mlflows_page_of_system_metrics
         "system/gpu_utilization_percentage": 80.0,
     }
     assert wording.epoch_tags({"load": LOAD}) == {"worker": "node-1/4711"}
-    on_gpu = {"worker": "node-1/4711", "device": "NVIDIA H100 80GB HBM3"}
-    assert wording.epoch_tags({"load": LOAD | on_gpu}) == on_gpu
+    on_gpu = {"load": LOAD | {"gpu_name": "NVIDIA H100 80GB HBM3"}}
+    assert wording.epoch_tags(on_gpu) == {"worker": "node-1/4711", "gpu": "NVIDIA H100 80GB HBM3"}
 
 
 def test_an_epoch_of_before_there_were_samples_reads_on() -> None:
