@@ -12,17 +12,17 @@ RUN := $(BIN)/python -m
 # A file's tests share searches and stores, so a file stays in one process; the long ones come first.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-all chaos cluster-test lint audit ui tour secrets clean
+.PHONY: search test test-all chaos cluster-test gpu-test lint audit ui tour secrets clean
 .DELETE_ON_ERROR:
 
 search: .venv/.installed
 	$(RUN) pipeline.search --space "$(SPACE)" --data "$(DATA)" $(FIRST_LOOK) $(ARGS)
 
 test: .venv/.installed-dev
-	$(RUN) pytest -m "not slow" $(SPREAD) $(ARGS)
+	$(RUN) pytest -m "not slow and not gpu" $(SPREAD) $(ARGS)
 
 test-all: .venv/.installed-dev
-	$(RUN) pytest $(SPREAD) $(ARGS)
+	$(RUN) pytest -m "not gpu" $(SPREAD) $(ARGS)
 
 chaos: .venv/.installed-dev
 	$(RUN) pytest tests/chaos --write-table $(ARGS)
@@ -30,6 +30,10 @@ chaos: .venv/.installed-dev
 # Every service of docker/compose.yaml, on hosts of its own, with a search and faults; needs root.
 cluster-test: .venv/.installed-dev
 	$(RUN) pytest -m cluster $(ARGS)
+
+# They fill the GPU, so one follows the other and nothing else may train on it; skipped without one.
+gpu-test: .venv/.installed-dev
+	$(RUN) pytest tests/gpu $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check

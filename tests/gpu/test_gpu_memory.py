@@ -22,6 +22,8 @@ from archsearch.training.memory import OutOfMemoryDuringTrainingError
 from archsearch.training.precision import native_precision
 from archsearch.training.stepper import Stepper
 
+pytestmark = pytest.mark.gpu
+
 BATCH_SIZE = 128
 
 NEIGHBOUR = """

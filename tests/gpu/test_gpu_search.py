@@ -12,7 +12,7 @@ from archsearch.tracking.client import open_client
 from archsearch.tracking.store import tracking_store
 from tests.cli_support import call, start_search, status
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
 SEARCH = (
     "--space", "smoke", "--trials", 4, "--name", "shared", "--confirm", "1x1",
@@ -42,7 +42,8 @@ def test_two_trials_share_a_gpu_and_a_killed_driver_goes_on(tmp_path: Path) -> N
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'")
     assert len(runs) >= 4
     assert all(run.data.metrics[load] > 0 for run in runs for load in LOADS)
-    assert {run.data.tags["device"] for run in runs} == {torch.cuda.get_device_name()}
+    assert all(run.data.metrics["system/gpu_utilization_percentage"] >= 0 for run in runs)
+    assert {run.data.tags["gpu"] for run in runs} == {torch.cuda.get_device_name()}
 
 
 def test_a_processor_promotes_and_predicts_what_a_gpu_has_trained(tmp_path: Path) -> None:

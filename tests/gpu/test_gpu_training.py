@@ -18,6 +18,8 @@ from archsearch.training.predict import predict
 from archsearch.training.state import load_averaged_model, unpack
 from tests.data_parallel_support import RankPool, Trained, Work, train
 
+pytestmark = pytest.mark.gpu
+
 FAMILIES = ("ResNet-20", "WRN-10-2-dropout0.3", "ResNeXt-11-4x4d", "DenseNet-BC-16-8-efficient")
 
 
