@@ -29,6 +29,7 @@ from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.turn import Turn
 from archsearch.tracking.views import TRIALS, view_links, view_path
 from archsearch.tracking.wording import UNIQUE_TAG
+from tests.requirements import skip_or_fail
 from tests.tracking_support import Recorded, call, new_record, whole_search
 
 # MLflow and what it is made of warn of their own future; errors here would hit its threads.
@@ -333,6 +334,65 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     assert "search_started" in warnings[0]
     assert len(Outbox(record.database, record.search.id).parked()) == 2
     assert told(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
+
+
+def left_behind(away: Path, artifacts: Path) -> None:
+    """A link into a file system that is not mounted now."""
+    artifacts.symlink_to(away / "not mounted")
+
+
+def in_the_way(away: Path, artifacts: Path) -> None:
+    artifacts.write_text("no folder")
+
+
+@pytest.mark.parametrize("replace", [left_behind, in_the_way])
+def test_while_the_artifacts_folder_is_away_messages_wait_and_then_all_arrives(
+    record: Recorded, tmp_path: Path, replace: Callable[[Path, Path], None]
+) -> None:
+    """Put aside, the leaderboard and the report would be missing until somebody rebuilds."""
+    store = tracking_store(RunsFolder(tmp_path / "tracked"))
+    page = tmp_path / "report.html"
+    page.write_text("<!doctype html>")
+    outbox = Outbox(record.database, record.search.id)
+    record.start()
+    deliver(record.database, record.search.id, store)
+    assert store.artifacts is not None
+    away = store.artifacts.rename(tmp_path / "away")
+    replace(away, store.artifacts)
+    record.finish(reports=[str(page)])
+    warnings: list[str] = []
+    sender = Sender(
+        record.database, record.search.id, store, warn=warnings.append, command="track first"
+    )
+    sender.start()
+    assert sender.close(30) == 1
+    assert "track first" in warnings[-1]
+    with pytest.raises(UnfitError, match="1 messages wait"):
+        deliver(record.database, record.search.id, store)
+    store.artifacts.unlink()
+    away.rename(store.artifacts)
+    delivery = deliver(record.database, record.search.id, store)
+    assert (delivery.sent, delivery.parked, outbox.count_waiting()) == (1, [], 0)
+    known = told(open_client(store), record)["first"]
+    assert known["artifacts"] == ["leaderboard.json", "report", "settings.yaml", "space.yaml"]
+
+
+def test_a_file_that_cannot_be_read_is_told_of_and_nothing_waits_for_it(
+    store: TrackingStore, record: Recorded, tmp_path: Path
+) -> None:
+    """It would fail again, however well the folder of artifacts is."""
+    unreadable = Path("/proc/sys/vm/compact_memory")  # by anybody, root too
+    if not unreadable.exists():
+        skip_or_fail(f"there is no {unreadable}")
+    page = tmp_path / "report.html"
+    page.symlink_to(unreadable)
+    record.start()
+    record.finish(reports=[str(page)])
+    record.start()
+    delivery = deliver(record.database, record.search.id, store)
+    assert delivery.sent == 3
+    (told,) = delivery.parked
+    assert "Permission denied" in told
 
 
 def test_a_record_without_its_first_message_is_refused_and_not_sent_for_ever(

@@ -38,7 +38,8 @@ _REFUSALS = frozenset(
         "INVALID_STATE",
     }
 )
-# Artifacts are written by this process where the store has no server in front.
+# Artifacts are written by this process where the store has no server in front: a file that it may
+# not read, it may not read again. While the folder of all artifacts is away, that is the trouble.
 _REFUSED_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 # Other errors of a store's own database are its trouble, not the message's.
@@ -98,10 +99,10 @@ def _import_quietly() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def is_refusal(error: BaseException) -> bool:
+def is_refusal(error: BaseException, store: TrackingStore) -> bool:
     """Whether the server understood and said no, so that sending again is of no use."""
     if isinstance(error, _REFUSED_FILES):
-        return True
+        return store.can_take_files
     if isinstance(error.__cause__, sa.exc.DatabaseError) and not isinstance(
         error.__cause__, _REFUSED_ROWS
     ):

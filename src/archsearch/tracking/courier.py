@@ -47,6 +47,7 @@ class Courier:
         warn: Callable[[str], None] = lambda text: None,
         distrust: bool = False,
     ) -> None:
+        self._store = store
         self._outbox = outbox
         self._runs = KnownRuns(client, store, outbox, distrust=distrust)
         self._projection = Projection(client, store, self._runs)
@@ -85,7 +86,7 @@ class Courier:
         try:
             self._send(group)
         except Exception as error:
-            if not _refused(error):
+            if not self._is_refused(error):
                 raise
             self._send_one_by_one(group)
         else:
@@ -101,7 +102,7 @@ class Courier:
                 self._send([message])
             except Exception as error:
                 # Without the search's own run nothing else can be delivered.
-                if not _refused(error) or not is_known:
+                if not self._is_refused(error) or not is_known:
                     raise
                 self._park(message, sentence(error))
             else:
@@ -114,6 +115,10 @@ class Courier:
         else:
             self._projection.send(first)
 
+    def _is_refused(self, error: Exception) -> bool:
+        known = isinstance(error, UnknownRunError | KeyError | ValueError)
+        return known or is_refusal(error, self._store)
+
     def _park(self, message: Message, reason: str) -> None:
         self._outbox.park(message.id, reason)
         self._parked += 1
@@ -123,10 +128,6 @@ class Courier:
                 f"tracking refused a message ({message.kind}{about}) for good, so it is put "
                 f"aside: {reason}"
             )
-
-
-def _refused(error: Exception) -> bool:
-    return is_refusal(error) or isinstance(error, UnknownRunError | KeyError | ValueError)
 
 
 def _grouped(messages: list[Message]) -> Iterator[list[Message]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 from dataclasses import dataclass, field
@@ -61,6 +62,12 @@ class TrackingStore:
     def recorded(self) -> str | None:
         """What a search writes down to find the store again; None for the default store."""
         return None if self.key == "default" else self.label
+
+    @property
+    def can_take_files(self) -> bool:
+        """Whether the folder of artifacts is there and writable now, where it is ours to write."""
+        folder = self.artifacts
+        return folder is None or (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK))
 
     def prepare(self) -> None:
         """Make an SQLite store that is not there yet, or see that a database answers.
