@@ -51,9 +51,14 @@ class Driver:
     said: Path
     _end: End | None = field(default=None, init=False)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return not self._poll()
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
-        if self._end is None and not self._poll():
+        if self.is_running:
             os.kill(self.pid, number)
 
     def wait(self, timeout: float = TIMEOUT_SECONDS) -> End:

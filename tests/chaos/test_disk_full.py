@@ -21,6 +21,7 @@ from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store
 from tests.chaos.drivers import End, start
 from tests.chaos.fault_table import FaultTable, account_of, snapshot
+from tests.requirements import skip_or_fail
 from tests.search_support import recorded
 
 _FULL = ("No space left", "disk is full", "disk I/O")
@@ -62,7 +63,7 @@ def disk(tmp_path: Path, faults: FaultTable) -> Iterator[SmallDisk]:
         refusal = str(error)
     if refusal:
         faults.skip("disk-full", f"a small disk cannot be mounted: {refusal.strip()}")
-        pytest.skip(faults.skipped["disk-full"])
+        skip_or_fail(faults.skipped["disk-full"])
     try:
         yield SmallDisk(folder)
     finally:

@@ -146,6 +146,7 @@ def test_killed_by_the_clock_while_its_threads_write_too(
             break
         kills += 1
         before += _snapshots(request)
+    assert kills > 0
     end = snapshot(request.runs_dir)
     account = account_of(before, end)
     assert end.recorded.table == undisturbed.recorded.table

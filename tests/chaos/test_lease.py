@@ -189,13 +189,14 @@ def test_a_short_lock_is_waited_for(
     new_request: NewRequest, undisturbed: Snapshot, faults: FaultTable
 ) -> None:
     request = new_request()
-    driver = start(request, paced(0.02))
+    driver = start(request, paced(0.1))
     time.sleep(1.0)
     path = recorded(request.runs_dir).paths.database
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         for _ in range(4):
             other.execute("BEGIN IMMEDIATE")
             time.sleep(0.5)
+            assert driver.is_running
             other.execute("COMMIT")
             time.sleep(0.05)
     assert driver.wait().code == 0

@@ -88,6 +88,7 @@ def test_a_driver_killed_at_random_times_gives_the_undisturbed_table_and_leaves_
                 kills += 1
                 with contextlib.suppress(Exception):
                     before.append(snapshot(tmp_path / "runs"))
+    assert kills > 0
     with start_search(*ONE_WORKER, cwd=tmp_path, ARCHSEARCH_CHAOS=str(tmp_path)) as search:
         code, errors = search.end()
     assert code == 0, errors

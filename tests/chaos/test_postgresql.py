@@ -26,6 +26,7 @@ from archsearch.search.request import SearchRequest
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import Steps, finish, paced, start
 from tests.chaos.fault_table import Account, FaultTable, Snapshot, account_of
+from tests.requirements import skip_or_fail
 from tests.search_support import Recorded
 
 pytestmark = pytest.mark.slow
@@ -86,7 +87,7 @@ def server(faults: FaultTable) -> Iterator[Server]:
         missing = "the Python package psycopg"
     if missing:
         faults.skip("postgresql", f"{missing} is not installed")
-        pytest.skip(faults.skipped["postgresql"])
+        skip_or_fail(faults.skipped["postgresql"])
     folder = Path(tempfile.mkdtemp(prefix="archsearch-postgresql-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
@@ -183,6 +184,9 @@ def test_a_server_that_restarts_ends_the_search_with_its_cause_and_it_continues(
     request = server_request("restarted")
     driver = start(request, paced(0.2))
     time.sleep(3.0)
+    at_crash = read(request).recorded
+    assert at_crash.epochs_recorded > 0
+    assert sum(trial.is_finished for trial in at_crash.trials) < request.trials
     server.crash_and_start()
     end = driver.wait()
     assert end.code in (0, 3), end.told

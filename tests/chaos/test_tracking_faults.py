@@ -201,6 +201,8 @@ def noted(
     now = snapshot(cwd / "runs")
     account = account_of([], now)
     assert (account.lost, account.doubled, account.repeated) == (0, 0, 0)
+    # Measured side by side, so the machine is the same; less than this is more than its noise.
+    assert pace.epochs_per_minute >= 0.7 * calm.epochs_per_minute
     faults.add(
         "tracking",
         what,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.stack import Stack, why_not_here
+from tests.requirements import skip_or_fail
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,7 @@ def stack() -> Iterator[Stack]:
     """All services, healthy; skipped where they cannot be started, but never in CI."""
     reason = why_not_here()
     if reason is not None:
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail(reason)
     with tempfile.TemporaryDirectory(prefix="archsearch-cluster-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the containers' users come by

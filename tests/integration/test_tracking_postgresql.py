@@ -17,6 +17,7 @@ from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store
+from tests.requirements import skip_or_fail
 from tests.tracking_support import (
     Recorded,
     check_store,
@@ -48,9 +49,9 @@ def postgresql() -> Iterator[str]:
     """URL of an empty database whose user has a password; skipped where there is no server."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
-        pytest.skip("PostgreSQL is not installed (Debian package `postgresql`)")
+        skip_or_fail("PostgreSQL is not installed (Debian package `postgresql`)")
     if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("the Python package psycopg is not installed")
+        skip_or_fail("the Python package psycopg is not installed")
     folder, port = Path(tempfile.mkdtemp(prefix="archsearch-tracking-")), free_port()
     (folder / "password").write_text(SECRET)
     as_user = []

@@ -16,6 +16,7 @@ import typer
 
 from pipeline.__main__ import COMMANDS
 from tests.cli_support import Answer, call, call_here, environment
+from tests.requirements import skip_or_fail
 from tests.search_support import finished_search
 
 
@@ -306,7 +307,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("file systems cannot be mounted here")
+        skip_or_fail("file systems cannot be mounted here")
     try:
         (folder / "filler").write_bytes(bytes(64 * 1024))
         yield folder

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from archsearch.data import DATA_SETS, DataSpec, PreparedData, load_resident, lo
 from archsearch.data.preparation import channel_statistics
 from archsearch.errors import UnfitError, UsageError
 from archsearch.schema import InputSpec
+from tests.requirements import skip_or_fail
 from tests.unit.data import formats
 
 DIGITS = DataSpec(name="digits")
@@ -55,8 +55,8 @@ def test_the_digits_are_what_the_record_may_rely_on(cache: Path) -> None:
 
 def test_fashion_mnist_from_the_system_package(tmp_path: Path) -> None:
     folder = DATA_SETS["fashion_mnist"].system_folders[0]
-    if not folder.is_dir() and os.environ.get("CI") != "true":
-        pytest.skip(f"{folder} is missing (Debian's dataset-fashion-mnist)")
+    if not folder.is_dir():
+        skip_or_fail(f"{folder} is missing (Debian's dataset-fashion-mnist)")
     spec = DataSpec(name="fashion_mnist", train_size=10_000)
 
     prepared = prepare(spec, cache_dir=tmp_path, download=False)
@@ -246,7 +246,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
+        skip_or_fail("needs the right to mount a tmpfs")
     try:
         yield folder
     finally:
