@@ -62,8 +62,12 @@ def search(
         typer.Option(help="Pause after so long, such as 90s, 30m or 2h (resumable)."),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time; by default all there is room for.")
-    ] = None,
+        str,
+        typer.Option(
+            help="Trials at a time, such as 4; `auto`: all that the machine or the cluster has "
+            "room for, more when nodes come and fewer when they go."
+        ),
+    ] = "auto",
     cpus_per_trial: Annotated[int, typer.Option(min=1, help="Processor threads a trial.")] = 1,
     gpus_per_trial: Annotated[
         float | None,
@@ -163,7 +167,7 @@ def search(
     from rich.console import Console
 
     from archsearch.search.display import open_display
-    from archsearch.search.parsing import parsed_count, parsed_trials
+    from archsearch.search.parsing import parsed_concurrency, parsed_count, parsed_trials
     from archsearch.search.request import SearchRequest
     from archsearch.search.run import run_search
     from archsearch.search.summary import print_summary
@@ -178,7 +182,7 @@ def search(
         image_size=image_size,
         **parsed_trials(trials),
         time_budget_seconds=parsed_duration("--time-budget", time_budget),
-        concurrency=concurrency,
+        concurrency=parsed_concurrency(concurrency),
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         workers_per_trial=workers_per_trial,

@@ -39,6 +39,24 @@ def parsed_count(option: str, text: str | None) -> Any:
     return int(value)
 
 
+def parsed_concurrency(text: str) -> int | None:
+    """What `--concurrency 4` or `--concurrency auto` (None: what there is room for) says.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text == "auto":
+        return None
+    count = None
+    with contextlib.suppress(UsageError):  # it would allow `none`
+        count = parsed_count("--concurrency", text)
+    if not isinstance(count, int):
+        raise UsageError(
+            f"--concurrency {text!r} is no count: give a positive whole number such as 4, or auto"
+        )
+    return count
+
+
 def parsed_trials(text: str) -> dict[str, int]:
     """What `--trials 50` or `--trials +50` (so many more) says, as fields of a request.
 
