@@ -1,7 +1,7 @@
 """The commands of README.md and docs/ run, their files parse, their links lead somewhere.
 
-Quick: every command exists and takes its arguments. Slow: each document's commands run in the
-order of the text, in one folder, as a reader would.
+Quick: every command exists and takes its arguments, those of docker/README.md too. Slow: each
+document's commands run in the order of the text, in one folder, as a reader would.
 
 What documents may rely on: a block of yaml or python whose first line is a comment with a path is
 that file; a block of language diff is a change of this repository, made in a copy of it.
@@ -33,9 +33,11 @@ from tests.cli_support import TIMEOUT_SECONDS, environment
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")))
+LOOKED_AT = (*DOCUMENTS, "docker/README.md")
+"""Documents whose commands are understood; those of the last need Docker to run."""
 OURS = ("src", "pipeline", "search_spaces", "tests")
 
-SHELL = {".", "cd", "head", "source", "tee"}
+SHELL = {".", "cd", "export", "head", "source", "tee"}
 OTHER_PROGRAMS = SHELL | {"curl", "docker", "git", "kubectl", "mlflow", "pip", "ray"}
 """What a document may call besides our own; not tried here."""
 
@@ -48,6 +50,7 @@ SOONER = {
 Words = tuple[str, ...]
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS)
+every_text = pytest.mark.parametrize("document", LOOKED_AT)
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,16 @@ def check_make(words: Words) -> None:
 
 EVERY_COMMAND = {
     f"{document}: {shlex.join(words)}": words
-    for document in DOCUMENTS
+    for document in LOOKED_AT
     for words in sorted(set(commands(document)))
 }
 
 
 @pytest.mark.parametrize("words", EVERY_COMMAND.values(), ids=EVERY_COMMAND)
 def test_every_command_exists_and_takes_its_arguments(words: Words) -> None:
+    if words[:3] == ("ray", "job", "submit"):
+        words = words[words.index("--") + 1 :]
+        assert words[:2] == ("python", "-m")
     match words:
         case ("make", *_):
             check_make(words)
@@ -310,7 +316,7 @@ def test_the_readme_takes_a_reader_from_a_search_to_a_model_in_use(tmp_path: Pat
         run_python(block, tmp_path)
 
 
-@every_document
+@every_text
 def test_spaces_python_and_json_in_the_text_are_valid(document: str) -> None:
     changes = "".join(block.text for block in blocks(document, "diff"))
     for block in blocks(document, "yaml"):
@@ -328,7 +334,7 @@ def anchors(document: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
-@every_document
+@every_text
 def test_links_lead_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
         if "://" in target:
@@ -340,7 +346,7 @@ def test_links_lead_somewhere(document: str) -> None:
             assert anchor in anchors(str(found.resolve().relative_to(REPOSITORY))), target
 
 
-@every_document
+@every_text
 def test_nothing_was_left_to_be_filled_in(document: str) -> None:
     assert not re.search(r"@@|TODO|FIXME|XXX|^…$", without_diffs(document), flags=re.M)
 
@@ -348,6 +354,15 @@ def test_nothing_was_left_to_be_filled_in(document: str) -> None:
 def without_diffs(document: str) -> str:
     """A diff has its own @@, and a cut output its own ellipsis."""
     return re.sub(r"^```(?:diff|text)\n.*?^```$", "", text_of(document), flags=re.M | re.S)
+
+
+def test_the_threat_model_names_tests_that_are_there() -> None:
+    """A name without a folder is in the one that the page says."""
+    named = re.findall(r"`([\w/]*test_\w+\.py)`", text_of("docs/threat-model.md"))
+    assert len(named) > 10
+    for name in named:
+        path = name if "/" in name else f"tests/integration/{name}"
+        assert (REPOSITORY / path).is_file(), name
 
 
 def test_every_guide_is_listed() -> None:
