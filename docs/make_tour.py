@@ -5,8 +5,8 @@ in a terminal of its own, so that its live table can be kept. A block of languag
 `<!-- output -->` shows what the command before it printed; `<!-- output from "A" to "B" -->` only
 the lines from the first that holds A to the next one that holds B.
 
-Takes as long as the search, some five minutes on two cores, and needs Chromium for the pages. A
-second call continues where the first was interrupted; `--fresh` begins again.
+Takes as long as the search, and needs Chromium for the pages. A second call continues where the
+first was interrupted; `--fresh` begins again.
 """
 
 from __future__ import annotations
