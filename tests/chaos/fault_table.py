@@ -41,7 +41,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "host-memory": (
         "Ray's monitor kills a worker for host memory",
-        "a new attempt once, alone on its node, then `out_of_memory`",
+        "a new attempt once, alone in the search, then `out_of_memory`",
     ),
     "not-finite": (
         "NaN or Inf in loss, metric or weights",
@@ -261,8 +261,11 @@ def _machine() -> str:
 _TITLES = "| injected | times | trials | attempts | repeated | lost | doubled | what was seen |"
 _HEAD = """# Faults, injected for real
 
-`make chaos` injects every fault below, asserts what must happen, and writes this file; the
-seeded part that takes seconds runs with every `make test`. Measured on {machine}.
+`make chaos` injects the faults that have a table below, asserts what must happen, and writes
+this file; a fault that is tested elsewhere says where. What takes seconds runs with every
+`make test`; what takes longer does not, nor does anything of `test_on_ray.py`,
+`test_tracking_faults.py`, `test_postgresql.py` and `test_store_down.py`. Rows may come from
+several runs: a test that did not run again keeps its own. The last run was on {machine}.
 
 *Times*: faults injected. *Trials*, *attempts*: of the searches that suffered them. *Repeated*:
 epochs that were trained more than once. *Lost*: recorded epochs that are gone afterwards, and
