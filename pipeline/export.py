@@ -60,7 +60,9 @@ def export(
             "here, named by the model.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of a published name's new weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of a published name's new weights.")
+    ] = 0,
     classes: Annotated[
         int | None, typer.Option(help="Number of classes of a published name.")
     ] = None,

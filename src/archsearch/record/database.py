@@ -179,6 +179,9 @@ def _sqlite_engine(path: Path, create: bool) -> Engine:
 
 def _url_engine(url: str) -> Engine:
     try:
+        url.encode()
+        if "%00" in url:
+            raise ValueError("no server and no file system has such a name")
         parsed = sa.make_url(url)
         if parsed.get_backend_name() not in ("postgresql", "sqlite"):
             raise UsageError(
@@ -186,7 +189,7 @@ def _url_engine(url: str) -> Engine:
                 "PostgreSQL; give `postgresql+psycopg://USER@HOST/DATABASE`"
             )
         return sa.create_engine(parsed, pool_pre_ping=True)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the latter of a port or of a query's values
         raise UsageError(
             "--database is not a URL that SQLAlchemy can read; give "
             "`postgresql+psycopg://USER@HOST/DATABASE`"
@@ -222,6 +225,8 @@ def _explained(label: str) -> Iterator[None]:
         raise DamagedRecordError(_DAMAGED.format(label=label, what=error.orig)) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DamagedRecordError(_DAMAGED.format(label=label, what=error)) from error
+    except UnicodeError as error:  # a host's name that none can have
+        raise UnfitError(f"the record {label} cannot be used ({error}): check the host") from error
 
 
 def _users_of(path: str) -> str:

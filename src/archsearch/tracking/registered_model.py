@@ -54,7 +54,7 @@ class RegisteredName:
         Raises:
             UsageError: It is neither.
         """
-        match = re.fullmatch(r"models:/([^/@]+)(?:@([A-Za-z0-9_-]+)|/(\d+))", uri)
+        match = re.fullmatch(r"models:/([^/@\ud800-\udfff]+)(?:@([A-Za-z0-9_-]+)|/(\d+))", uri)
         if match is None:
             raise UsageError(
                 f"{uri!r} names no version of a registered model: give models:/NAME@ALIAS, such "

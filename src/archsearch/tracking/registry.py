@@ -39,7 +39,7 @@ def check_names(model: str, alias: str) -> None:
     Raises:
         UsageError: One of them is such a name.
     """
-    if not re.fullmatch(r"(?!\.\.?$)[^/\\:'\"\s\x00-\x1f\x7f]{1,200}", model):
+    if not re.fullmatch(r"(?!\.\.?$)[^/\\:'\"\s\x00-\x1f\x7f\ud800-\udfff]{1,200}", model):
         raise UsageError(
             f"--model {model!r}: a registered model's name has 1 to 200 characters, without "
             "spaces, quotes, slashes or `:`, and is neither `.` nor `..`"

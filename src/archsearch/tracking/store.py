@@ -166,6 +166,8 @@ def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
             sqlite=database,
         )
     label = redact(uri)
+    if "%00" in uri or re.search(r"[\0\ud800-\udfff]", uri):
+        raise UsageError(f"--tracking-uri {label!r}: nothing has such a name; {_ALLOWED}")
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
     if scheme in ("http", "https"):
         uri = _checked_http(uri)
@@ -232,7 +234,7 @@ def _sqlite_store(uri: str, label: str) -> TrackingStore:
 def _check_driver(uri: str, label: str) -> None:
     try:
         sa.make_url(uri).get_dialect().import_dbapi()
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError):
+    except (sa.exc.ArgumentError, ValueError):  # the latter of a port
         raise UsageError(f"--tracking-uri {label} cannot be read as a URL; {_ALLOWED}") from None
     except ModuleNotFoundError as error:
         raise UsageError(
