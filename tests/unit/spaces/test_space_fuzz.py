@@ -6,6 +6,7 @@ import random
 import time
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -141,57 +142,98 @@ spaces = st.fixed_dictionaries(
 )
 
 
-@FUZZ
-@given(raw=spaces)
-def test_structures_that_nearly_are_a_space(raw: dict[str, Any]) -> None:
-    try_to_load(yaml.safe_dump(raw, allow_unicode=True, sort_keys=False).encode())
+def as_yaml(raw: dict[str, Any]) -> bytes:
+    return yaml.safe_dump(raw, allow_unicode=True, sort_keys=False).encode()
 
 
 SHIPPED = {name: load_space(name).model_dump(mode="json") for name in shipped_spaces()}
+shipped = st.sampled_from(shipped_spaces())
 
 
-@settings(FUZZ, max_examples=60)
-@given(data=st.data())
-def test_shipped_spaces_with_some_values_replaced(data: st.DataObject) -> None:
-    raw = copy.deepcopy(SHIPPED[data.draw(st.sampled_from(shipped_spaces()))])
-    for _ in range(data.draw(st.integers(1, 3))):
-        replace_one(raw, data)
-    try_to_load(yaml.safe_dump(raw, allow_unicode=True).encode())
+@st.composite
+def shipped_with_values_replaced(draw: st.DrawFn) -> bytes:
+    raw = copy.deepcopy(SHIPPED[draw(shipped)])
+    for _ in range(draw(st.integers(1, 3))):
+        place: Any = raw
+        while True:
+            key = draw(st.sampled_from(list(place)))
+            inner = place[key]
+            if not isinstance(inner, dict) or not inner or draw(st.booleans()):
+                break
+            place = inner
+        place[key] = draw(parameters)
+    return as_yaml(raw)
 
 
-def replace_one(place: Any, data: st.DataObject) -> None:
-    while True:
-        key = data.draw(st.sampled_from(list(place)))
-        inner = place[key]
-        if not isinstance(inner, dict) or not inner or data.draw(st.booleans()):
-            break
-        place = inner
-    place[key] = data.draw(parameters)
+@st.composite
+def shipped_with_another_parameter(draw: st.DrawFn) -> bytes:
+    raw = copy.deepcopy(SHIPPED[draw(shipped)])
+    raw["baselines"] = []
+    for _ in range(draw(st.integers(1, 2))):
+        family = draw(st.sampled_from([*raw["families"], "training"]))
+        described = Recipe if family == "training" else FAMILIES[family]
+        branch = raw["training"] if family == "training" else raw["families"][family]
+        field = draw(st.sampled_from(sorted({*described.model_fields} - {"family"})))
+        branch[field] = draw(plausible)
+    return as_yaml(raw)
+
+
+@st.composite
+def shipped_with_other_text(draw: st.DrawFn) -> bytes:
+    text = space_text(draw(shipped))
+    start = draw(st.integers(0, len(text)))
+    end = draw(st.integers(start, min(len(text), start + 20)))
+    junk = draw(st.text("{}[]:,-#&*!|>'\"%@`~?. \n\tabc0123456789eE_", max_size=12))
+    return (text[:start] + junk + text[end:]).encode()
+
+
+any_bytes = st.binary(max_size=200) | st.text(max_size=200).map(str.encode)
 
 
 @FUZZ
-@given(data=st.data())
-def test_shipped_spaces_with_another_plausible_parameter(data: st.DataObject) -> None:
-    """About a seventh of these are sound: what is accepted has to be drawable."""
-    raw = copy.deepcopy(SHIPPED[data.draw(st.sampled_from(shipped_spaces()))])
-    raw["baselines"] = []
-    for _ in range(data.draw(st.integers(1, 2))):
-        family = data.draw(st.sampled_from([*raw["families"], "training"]))
-        described = Recipe if family == "training" else FAMILIES[family]
-        branch = raw["training"] if family == "training" else raw["families"][family]
-        field = data.draw(st.sampled_from(sorted({*described.model_fields} - {"family"})))
-        branch[field] = data.draw(plausible)
-    try_to_load(yaml.safe_dump(raw, allow_unicode=True).encode())
+@given(content=spaces.map(as_yaml))
+def test_structures_that_nearly_are_a_space(content: bytes) -> None:
+    try_to_load(content)
 
 
 @settings(FUZZ, max_examples=60)
-@given(data=st.data())
-def test_shipped_files_with_a_part_of_their_text_replaced(data: st.DataObject) -> None:
-    text = space_text(data.draw(st.sampled_from(shipped_spaces())))
-    start = data.draw(st.integers(0, len(text)))
-    end = data.draw(st.integers(start, min(len(text), start + 20)))
-    junk = data.draw(st.text("{}[]:,-#&*!|>'\"%@`~?. \n\tabc0123456789eE_", max_size=12))
-    try_to_load((text[:start] + junk + text[end:]).encode())
+@given(content=shipped_with_values_replaced())
+def test_shipped_spaces_with_some_values_replaced(content: bytes) -> None:
+    try_to_load(content)
+
+
+@FUZZ
+@given(content=shipped_with_another_parameter())
+def test_shipped_spaces_with_another_plausible_parameter(content: bytes) -> None:
+    """About a seventh of these are sound: what is accepted has to be drawable."""
+    try_to_load(content)
+
+
+@settings(FUZZ, max_examples=60)
+@given(content=shipped_with_other_text())
+def test_shipped_files_with_a_part_of_their_text_replaced(content: bytes) -> None:
+    try_to_load(content)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(
+    "contents",
+    [
+        pytest.param(spaces.map(as_yaml), id="structures"),
+        pytest.param(shipped_with_values_replaced(), id="values"),
+        pytest.param(shipped_with_another_parameter(), id="parameters"),
+        pytest.param(shipped_with_other_text(), id="text"),
+        pytest.param(any_bytes, id="bytes"),
+    ],
+)
+def test_a_thousand_files_of_each_kind(contents: st.SearchStrategy[bytes]) -> None:
+    @settings(FUZZ, max_examples=1_000)
+    @given(content=contents)
+    def each_is_answered(content: bytes) -> None:
+        try_to_load(content)
+
+    each_is_answered()
 
 
 ALIAS_BOMB = (
@@ -203,7 +245,7 @@ ALIAS_BOMB = (
 
 
 @FUZZ
-@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@given(content=any_bytes)
 @example(content=ALIAS_BOMB)
 @example(content=b"x: " * 100_000)
 @example(content=b"? " * 100_000)
