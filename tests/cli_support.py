@@ -87,9 +87,9 @@ class RunningSearch:
         assert self.process.stderr is not None
         raise AssertionError(f"it ended first: {seen[-3:]} {self.process.stderr.read()}")
 
-    def end(self) -> tuple[int, str]:
-        """Wait for its end; exit code and error output."""
-        _, errors = self.process.communicate(timeout=TIMEOUT_SECONDS)
+    def end(self, within: float = TIMEOUT_SECONDS) -> tuple[int, str]:
+        """Wait so many seconds for its end; exit code and error output."""
+        _, errors = self.process.communicate(timeout=within)
         return self.process.returncode, errors
 
 
