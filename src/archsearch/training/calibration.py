@@ -196,6 +196,7 @@ class StepTimer:
         self._clock = time.thread_time if is_alone else time.perf_counter
         with torch.random.fork_rng(devices=[]):
             model = build_model(parse_name(probe.name), probe.input_spec)
+        # torch types no `to` that takes a memory format, though it documents one.
         model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._stepper = Stepper(
             model.train(),

@@ -132,6 +132,7 @@ class Training:
             model = build_model(self.config.architecture, self.config.input)
         if self._synchronise_norms:
             model = with_synchronised_norms(model)
+        # torch types no `to` that takes a memory format, though it documents one.
         return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _batches_of(self, train: Split) -> TrainingBatches:
