@@ -19,7 +19,7 @@ import requests
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
 from archsearch.search.promotion import PromotionRequest, promote_named, roll_back
-from archsearch.tracking import registration
+from archsearch.tracking import kept_evidence
 from archsearch.tracking.candidate import right_answers
 from archsearch.tracking.client import open_client
 from archsearch.tracking.evidence import Answers
@@ -180,7 +180,7 @@ def test_a_champion_of_another_folder_is_compared_by_the_answers_that_it_carries
     trained: Trained, elsewhere: Trained, store: TrackingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(trained, store, "gates-c", trial=WORSE)
-    monkeypatch.setattr(registration, "_evaluated", not_to_be_called)
+    monkeypatch.setattr(kept_evidence, "_evaluated", not_to_be_called)
     promotion = promote(elsewhere, store, "gates-c")
     assert promotion.card["champion_comparison"]["answers_from"] == "the version's evidence"
     assert promotion.card["champion_comparison"]["counts"]["wins"] == 20
@@ -201,7 +201,7 @@ def test_a_champion_without_stored_answers_is_asked_once(
     champion = promote(trained, store, "gates-d", trial=UNREAD)
     remove_artifact(store, "gates-d", "evidence/test_predictions.parquet")
     answers: list[Answers] = []
-    whole = registration.champion_answers
+    whole = kept_evidence.champion_answers
 
     def noted(*args: Any) -> Answers:
         answers.append(whole(*args))
@@ -264,7 +264,7 @@ def test_a_champion_whose_answers_cannot_be_fetched_is_not_asked_again(
 ) -> None:
     """A test split is read once for each model."""
     promote(trained, store, "gates-m", trial=WORSE)
-    monkeypatch.setattr(registration, "_evaluated", not_to_be_called)
+    monkeypatch.setattr(kept_evidence, "_evaluated", not_to_be_called)
     out_of_reach.add("test_predictions.parquet")
     with pytest.raises(UnfitError, match=r"test_predictions.parquet of gates-m version 1"):
         promote(elsewhere, store, "gates-m")

@@ -19,7 +19,8 @@ from archsearch.record.readings import TestReading
 from archsearch.record.trial import TrialRecord
 from archsearch.search.judges import GateResult, Measured
 from archsearch.tracking.candidate import Candidate
-from archsearch.tracking.registration import Challenger, champion_answers
+from archsearch.tracking.kept_evidence import champion_answers
+from archsearch.tracking.registration import Challenger
 from archsearch.tracking.registry import Registry
 
 if TYPE_CHECKING:

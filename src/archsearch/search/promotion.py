@@ -37,14 +37,13 @@ from archsearch.tracking.candidate import (
     read_test_split,
     right_answers,
 )
-from archsearch.tracking.registration import (
+from archsearch.tracking.kept_evidence import (
     about_candidate,
-    delivered_runs,
     keep_answers,
     keep_card,
     kept_card,
-    register,
 )
+from archsearch.tracking.registration import delivered_runs, register
 from archsearch.tracking.registry import (
     CHALLENGER,
     VALIDATION_STATUS,
