@@ -156,6 +156,14 @@ def test_an_urgent_signal_ends_the_search_within_10_seconds_and_resumable(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_no_worker_waits_for_another_to_start(tmp_path: Path) -> None:
+    search = ("--space", "smoke", "--trials", 3, "--concurrency", 3, "--confirm", "none")
+    with start_search(*search, cwd=tmp_path) as running:
+        events = running.wait_for("epoch_finished")
+    assert sum(event["event"] == "trial_started" for event in events) == 3
+
+
 def test_a_second_driver_is_refused_and_told_who_holds_the_search(tmp_path: Path) -> None:
     with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
         search.wait_for("search_started")

@@ -44,8 +44,13 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-_COUNT_PREEMPTION = "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"
-"""Else Tune starts a preempted trial again by itself: the same attempt, and nobody is told."""
+_NEEDED = {
+    # Else Tune starts a preempted trial again by itself: the same attempt, and nobody is told.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    # Else workers start one after the other: Tune asks a searcher for the next trial when the
+    # last one's worker is there. How many trials there are at a time, the director knows.
+    "TUNE_MAX_PENDING_TRIALS_PG": str(10**6),
+}
 
 _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Little: data is mapped from one file, and results are small."""
@@ -62,7 +67,7 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     """
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
-    os.environ[_COUNT_PREEMPTION] = "1"
+    os.environ.update(_NEEDED)
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
