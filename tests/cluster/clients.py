@@ -69,6 +69,11 @@ class Laptop:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def stop(self, job: str) -> None:
+        """`ray job stop`, which waits for the job's end."""
+        done = self._container.run("ray", "job", "stop", job, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def job(self, name: str) -> str:
         """A job's status."""
         return str(self.ask("ray", "GET", f"{RAY}/api/jobs/{name}").json["status"])

@@ -215,15 +215,15 @@ class Container:
             words += ["--symlink", f"usr/{name}", f"/{name}"]
         system = {path: Path(path) for path in (*_SYSTEM, *_interpreters()) if Path(path).exists()}
         mounts = {**system, "/etc/hosts": names, **self.image.mounts, **self.files}
-        for folder in parents_of([*mounts, *self.volumes, *_targets(self.service.tmpfs)]):
-            words += ["--perms", "0755", "--dir", folder]
+        # First, as the package under test may be in a folder below one of them.
+        for text in self.service.tmpfs:
+            where, _, options = text.partition(":")
+            words += [*_folders([where]), *_tmpfs(where, options)]
+        words += _folders([*mounts, *self.volumes])
         if self.image.folder != "/":
             words += ["--perms", "1777", "--dir", self.image.folder]
         for where, source in mounts.items():
             words += ["--ro-bind", str(source), where]
-        for text in self.service.tmpfs:
-            where, _, options = text.partition(":")
-            words += _tmpfs(where, options)
         for where, source in self.volumes.items():
             words += ["--bind", str(source), where]
         assert self.service.read_only
@@ -271,8 +271,9 @@ def _interpreters() -> list[str]:
     return [p for p in {sys.base_prefix, os.path.realpath(sys.executable)} if p[:5] != "/usr/"]
 
 
-def _targets(mounts: list[str]) -> list[str]:
-    return [text.partition(":")[0] for text in mounts]
+def _folders(mounts: list[str]) -> list[str]:
+    """Make the folders above these paths, readable by all users."""
+    return [word for f in parents_of(mounts) for word in ("--perms", "0755", "--dir", f)]
 
 
 def _tmpfs(where: str, options: str) -> list[str]:

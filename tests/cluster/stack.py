@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -108,11 +109,12 @@ class Stack:
         self._launch(container)
         return container
 
-    def restart(self, name: str) -> float:
-        """Stop a container as Docker does, and start it again; seconds that the stop took."""
-        seconds = self.containers[name].stop()
+    @contextlib.contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Stop a container as Docker does for the block, then start it again."""
+        self.containers[name].stop()
+        yield
         self._launch(self.containers[name])
-        return seconds
 
     def _launch(self, container: Container) -> None:
         started = time.monotonic()

@@ -1,7 +1,8 @@
 """A search on a cluster of hosts, with the faults of clusters, from the outside.
 
 Every service is started as `docker/compose.yaml` says. A user submits a search; a worker's host is
-lost, MLflow and PostgreSQL are started again; then everything that was promised is asked for.
+lost, MLflow and PostgreSQL are started again, the job is stopped; then everything that was
+promised is asked for.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from tests.cluster.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
+RUNS = "/var/lib/archsearch/runs"
 SEARCH = (
-    "pipeline.search", "--space", "smoke", "--trials", "4", "--max-epochs", "30", "--confirm",
-    "1x1", "--name", "first", "--address", "auto",
+    "pipeline.search", "--space", "smoke", "--trials", "4", "--max-epochs", "120", "--confirm",
+    "1x1", "--name", "first", "--address", "auto", "--runs-dir", RUNS,
 )  # fmt: skip
 _RESUMED = "SELECT count(*) FROM epochs WHERE attempt > 1"
+_EPOCHS = "SELECT count(*) FROM epochs"
+_ENDED = "SELECT count(*) FROM trials WHERE outcome IS NOT NULL"
 # Epochs of the trial that has fewest among those that run; 0 while fewer than two run.
 _BEHIND = """
   SELECT CASE WHEN count(*) < 2 THEN 0 ELSE min(n) END FROM (
@@ -42,7 +46,7 @@ class Story:
         stack: The hosts.
         laptop: Where the user is.
         observer: Who sees record and storage.
-        between: The record after the faults, when the driver has ended.
+        between: The record whenever a driver has ended.
         end: The record at the end.
         jobs: The jobs that were submitted, with how they ended.
     """
@@ -50,7 +54,7 @@ class Story:
     stack: Stack
     laptop: Laptop
     observer: Observer
-    between: Snapshot
+    between: list[Snapshot]
     end: Snapshot
     jobs: dict[str, str]
 
@@ -64,16 +68,25 @@ def story(stack: Stack) -> Story:
         wait_until(lambda: observer.number(_BEHIND) >= 1, "two trials have an epoch")
         stack.containers["ray-worker-2"].lose(stack.lab)
         stack.start("ray-worker", 3)
-        stack.restart("mlflow")
+        with stack.without("mlflow"):
+            pass
         wait_until(lambda: observer.number(_RESUMED) >= 1, "the lost trial goes on elsewhere")
-        stack.restart("postgres")
+        wait_until(lambda: observer.number(_ENDED) >= 1, "a trial has ended")
+        with stack.without("postgres"):  # until the driver has noticed: it survives a moment
+            jobs["first"] = laptop.wait_for("first")
         stack.containers["postgres"].wait_until_healthy()
-        jobs["first"] = laptop.wait_for("first")
-    between = observer.snapshot("first")
+    between = [observer.snapshot("first")]
+    num_epochs = observer.number(_EPOCHS)
+    laptop.submit("second", *SEARCH)
+    with told_of(laptop, "second"):
+        wait_until(lambda: observer.number(_EPOCHS) > num_epochs, "it goes on")
+        laptop.stop("second")
+    jobs["second"] = laptop.wait_for("second")
+    between.append(observer.snapshot("first"))
     laptop.submit("again", *SEARCH)
     jobs["again"] = laptop.wait_for("again")
     stack.containers["mlflow"].wait_until_healthy()
-    laptop.submit("track", "pipeline.track", "first")
+    laptop.submit("track", "pipeline.track", "first", "--runs-dir", RUNS)
     jobs["track"] = laptop.wait_for("track")
     return Story(stack, laptop, observer, between, observer.snapshot("first"), jobs)
 
@@ -87,15 +100,22 @@ def test_the_same_command_ends_the_search(story: Story) -> None:
 def test_a_driver_without_its_database_says_so(story: Story) -> None:
     printed = story.laptop.printed("first")
     assert story.jobs["first"] == "FAILED", printed
-    assert "check that it can be reached" in printed
+    told = story.laptop.ask("ray", "GET", f"{RAY}/api/jobs/first").body
+    assert "check that it can be reached" in printed, told
+
+
+def test_a_stopped_job_ends_by_itself(story: Story) -> None:
+    printed = story.laptop.printed("second")
+    assert story.jobs["second"] == "STOPPED", printed
+    assert "first: interrupted" in printed
 
 
 def test_nothing_is_lost_or_done_twice(story: Story) -> None:
-    account = account_of([story.between], story.end)
+    account = account_of(story.between, story.end)
     assert (account.lost, account.doubled) == (0, 0)
-    # A host and a driver went; each trial that ran there may have repeated one epoch.
-    assert account.repeated <= 1 + 2
-    assert any(trial.is_finished for trial in story.between.recorded.trials)
+    # A host and two drivers went; each trial that ran there may have repeated one epoch.
+    assert account.repeated <= 1 + 2 + 2
+    assert any(trial.is_finished for trial in story.between[0].recorded.trials)
     assert all(trial.is_finished for trial in story.end.recorded.trials)
 
 
@@ -169,7 +189,7 @@ def test_checkpoints_are_in_s3_and_no_more_than_two_a_trial(story: Story) -> Non
 
 
 def test_the_winner_is_promoted_and_served_from_the_registry(story: Story) -> None:
-    story.laptop.submit("promote", "pipeline.promote", "first")
+    story.laptop.submit("promote", "pipeline.promote", "first", "--runs-dir", RUNS)
     ended = story.laptop.wait_for("promote")
     assert ended == "SUCCEEDED", story.laptop.printed("promote")
     api = f"{MLFLOW}/api/2.0/mlflow"
@@ -180,6 +200,13 @@ def test_the_winner_is_promoted_and_served_from_the_registry(story: Story) -> No
     name = model["name"]
     where = f"{api}/model-versions/get-download-uri?name={name}&version=1"
     assert story.laptop.ask("mlflow", "GET", where).status == 200
+
+
+def test_the_report_outlives_the_head(story: Story) -> None:
+    page = f"{RUNS}/first/report.html"
+    done = story.stack.containers["ray-head"].run("head", "-c", "15", page)
+    assert done.stdout.lower() == "<!doctype html>", done.stderr
+    assert (story.stack.folder / "volumes" / "runs" / "runs" / "first" / "report.html").is_file()
 
 
 def test_nobody_comes_in_without_a_password(story: Story) -> None:
