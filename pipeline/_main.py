@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
@@ -46,13 +48,12 @@ def run(app: typer.Typer) -> None:
         print(f"error: {error}", file=sys.stderr)
         leave(error.exit_code)
     except SystemExit as ending:
+        # typer leaves at every broken pipe, as if it were always our output's.
+        if isinstance(ending.__context__, BrokenPipeError):
+            _refused(ending.__context__)
         leave(ending.code)
-    except BrokenPipeError:
-        leave(1)  # whoever read our output has had enough
     except OSError as error:
-        # A full disk, a missing device: nothing of ours is wrong.
-        print(f"error: the system refused: {error}", file=sys.stderr)
-        leave(UnfitError.exit_code)
+        _refused(error)
     except Exception as error:
         code = _click_exit_code(error)
         if code is None:
@@ -71,6 +72,23 @@ def leave(code: str | int | None) -> NoReturn:
         sys.stderr.flush()
         os._exit(int(code))
     sys.exit(code)
+
+
+def _refused(error: OSError) -> NoReturn:
+    """Say what the system refused: a full disk, a missing device, a broken connection."""
+    if isinstance(error, BrokenPipeError) and _is_unread():
+        leave(1)
+    print(f"error: the system refused: {error}", file=sys.stderr)
+    leave(UnfitError.exit_code)
+
+
+def _is_unread() -> bool:
+    """Whether whoever read our output has had enough."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there may be none
+            poll.register(stream.fileno(), select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _click_exit_code(error: Any) -> int | None:

@@ -497,3 +497,32 @@ def test_an_odd_shell_line_ends_without_a_traceback(
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert bool(done.stderr) == bool(told)
+
+
+BROKEN_CONNECTION = """
+import socket
+from pipeline._main import new_app, run
+
+app = new_app("Write to somebody who is gone.")
+
+@app.command()
+def write() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ours.send(b"?")
+
+run(app)
+"""
+
+
+def test_a_broken_connection_is_told_unlike_a_reader_who_has_left(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN_CONNECTION],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert done.stderr == "error: the system refused: [Errno 32] Broken pipe\n"
