@@ -41,9 +41,12 @@ def run(app: typer.Typer) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show × shows ?
             stream.reconfigure(errors="replace")
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+        if code == 130:  # typer returns it, instead of raising anything
+            print("interrupted", file=sys.stderr)
+            leave(code)
     except ArchsearchError as error:
         print(f"error: {error}", file=sys.stderr)
         leave(error.exit_code)
@@ -93,10 +96,9 @@ def _is_unread() -> bool:
 
 def _click_exit_code(error: Any) -> int | None:
     """Print a complaint about the command line; its exit code, or None if it is none."""
-    if isinstance(error, typer.Exit):
-        return int(error.exit_code)
     if isinstance(error, typer.Abort):
-        return 1
+        # Nobody is asked anything here, so an end of input is an error of ours.
+        raise error.__cause__ or error
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
         known = sorted(getattr(context and context.command, "commands", ()))

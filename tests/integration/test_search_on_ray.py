@@ -164,6 +164,17 @@ def test_no_worker_waits_for_another_to_start(tmp_path: Path) -> None:
     assert sum(event["event"] == "trial_started" for event in events) == 3
 
 
+@pytest.mark.slow
+def test_sigterm_while_ray_starts_is_obeyed_as_ever(tmp_path: Path) -> None:
+    with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
+        search.wait_for("said")
+        time.sleep(1.0)  # Ray takes some seconds
+        search.process.send_signal(signal.SIGTERM)
+        code, errors = search.end(within=10.0)
+    assert (code, errors) == (143, "")
+    assert status(tmp_path, "two")["state"] == "interrupted"
+
+
 def test_a_second_driver_is_refused_and_told_who_holds_the_search(tmp_path: Path) -> None:
     with start_search(*TWO_WORKERS, cwd=tmp_path) as search:
         search.wait_for("search_started")

@@ -515,14 +515,38 @@ run(app)
 """
 
 
-def test_a_broken_connection_is_told_unlike_a_reader_who_has_left(tmp_path: Path) -> None:
+INTERRUPTED = """
+import signal, time
+from pipeline._main import new_app, run
+
+app = new_app("Be interrupted.")
+
+@app.command()
+def wait() -> None:
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(10)
+
+run(app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "told"),
+    [
+        # Not taken for a reader of our output who has had enough.
+        (BROKEN_CONNECTION, 3, "error: the system refused: [Errno 32] Broken pipe\n"),
+        (INTERRUPTED, 130, "interrupted\n"),
+    ],
+)
+def test_what_libraries_end_in_silence_is_told(
+    tmp_path: Path, program: str, code: int, told: str
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", BROKEN_CONNECTION],
+        [sys.executable, "-c", program],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 3
-    assert done.stderr == "error: the system refused: [Errno 32] Broken pipe\n"
+    assert (done.returncode, done.stderr) == (code, told)

@@ -20,6 +20,16 @@ from archsearch.errors import UnfitError, UsageError
 from archsearch.record import tables
 
 BUSY_SECONDS = 30.0
+_NETWORK_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Seconds, and milliseconds for the last: a host that has vanished sends no refusal, and the
+system's own patience is minutes to hours. What a URL says counts before these."""
+
 _RESTORE = "restore a copy of the search's folder, or start another search by --name"
 _DAMAGED = f"the record {{label}} cannot be read ({{what}}): it is damaged; {_RESTORE}"
 
@@ -188,7 +198,10 @@ def _url_engine(url: str) -> Engine:
                 f"--database {parsed.render_as_string()}: the record lives in SQLite or "
                 "PostgreSQL; give `postgresql+psycopg://USER@HOST/DATABASE`"
             )
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        options: dict[str, int] = {}
+        if parsed.get_backend_name() == "postgresql":
+            options = {k: v for k, v in _NETWORK_PATIENCE.items() if k not in parsed.query}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=options)
     except (sa.exc.ArgumentError, ValueError):  # the latter of a port or of a query's values
         raise UsageError(
             "--database is not a URL that SQLAlchemy can read; give "

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archsearch.addresses import is_loopback
+from archsearch.search.ray_client import join
 
 ANSWER_SECONDS = 10.0
 _PROCESS_SECONDS = 90.0  # importing Ray on a loaded machine is most of it
@@ -115,8 +116,11 @@ def _nodes_behind(address: str) -> list[str]:
     """
     import ray
 
-    with ray.init(address, log_to_driver=False):
+    join({"address": address, "log_to_driver": False})
+    try:
         return sorted({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]})
+    finally:
+        ray.shutdown()
 
 
 def _line(words: object) -> str:

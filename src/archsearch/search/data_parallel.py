@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from archsearch.errors import ArchsearchError
 from archsearch.search.assignment import Assignment, Report
 from archsearch.search.losses import TAKEN_BACK
+from archsearch.search.scouts import SCOUT
 from archsearch.search.worker import follow, work
 from archsearch.training.distributed import Ranks
 
@@ -188,7 +189,9 @@ class Workers:
         bundles = [self._bundle] * self._num_workers
         groups = ray.util.placement_group_table().values()
         return any(
-            group["state"] == "PENDING" and list(group["bundles"].values()) == bundles
+            group["state"] == "PENDING"
+            and list(group["bundles"].values()) == bundles
+            and not group["name"].startswith(SCOUT)
             for group in groups
         )
 

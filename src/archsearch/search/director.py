@@ -103,6 +103,11 @@ class Director:
         return self._agenda.draining or self._agenda.closed
 
     @property
+    def is_draining(self) -> bool:
+        """Whether nothing more is started, and what runs ends with its epoch."""
+        return self._agenda.draining is not None
+
+    @property
     def patience(self) -> Patience:
         """How long a trial may take for an epoch."""
         return self._patience

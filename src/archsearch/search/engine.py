@@ -7,9 +7,7 @@ import logging
 import math
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +55,20 @@ _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 
 @contextlib.contextmanager
+def _signals_stay_ours() -> Iterator[None]:
+    """Ray takes SIGTERM when it starts, and would answer it by exit code 15 and no word."""
+    import ray
+
+    utils: Any = ray._private.utils
+    take = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = take
+
+
+@contextlib.contextmanager
 def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     """Ray, started or joined; yields the folder of its logs on this machine.
 
@@ -72,6 +84,7 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     starting = contextlib.ExitStack()
+    starting.enter_context(_signals_stay_ours())
     if request.address is not None:
         check_command_line()
         code = starting.enter_context(workers_environment())
@@ -122,13 +135,11 @@ class SlotCounter:
 
     def __call__(self) -> int:
         """The slots of now, at least one: an autoscaling cluster may start empty."""
-        if self._request.concurrency is not None:
-            return self._request.concurrency
         now = time.monotonic()
         if now >= self._next_count:
             self._next_count = now + self._REFRESH_SECONDS
             self._counted = self._count()
-        return self._counted
+        return self.bounded(self._counted)
 
     def bounded(self, num_open: int) -> int:
         """So many trials as may run at a time, of those that could."""
@@ -149,13 +160,8 @@ def gpus_of_cluster(request: SearchRequest) -> float:
     """
     import ray
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with ray_session(request, TrialShape()):
-        gpus = float(ray.cluster_resources().get("GPU", 0))
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray has taken them
-    return gpus
+        return float(ray.cluster_resources().get("GPU", 0))
 
 
 def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str:

@@ -42,20 +42,14 @@ class Interruption:
         return self._is_urgent
 
     def __enter__(self) -> Self:
-        self.install()
+        if threading.current_thread() is threading.main_thread():  # else they are not ours
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-
-    def install(self) -> None:
-        """Take the signals; again after a library has taken them for itself."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # a notebook's thread: signals are not ours there
-        for number in (signal.SIGINT, signal.SIGTERM):
-            former = signal.signal(number, self._on_signal)
-            self._former.setdefault(number, former)
 
     def attach(self, drain: Callable[[], None], stop: Callable[[], None]) -> None:
         """From here on, signals end this search in an orderly way."""

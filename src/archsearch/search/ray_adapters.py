@@ -51,6 +51,7 @@ class Fleet:
         self._trials: dict[str, Trial] = {}
         self._actor_of: Callable[[Trial], Any] = lambda trial: None
         self._last_sign: dict[str, float] = {}
+        self._without_workers: set[str] = set()
         self._losses: dict[str, Loss] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,9 +63,13 @@ class Fleet:
         self._trials[trial.trial_id] = trial
         self._actor_of = actor_of
 
-    def saw(self, trial: Trial) -> None:
-        """A trial has reported."""
+    def saw(self, trial: Trial, *, has_workers: bool) -> None:
+        """A trial has reported, if only that there is no room for its workers yet."""
         self._last_sign[trial.trial_id] = time.monotonic()
+        if has_workers:
+            self._without_workers.discard(trial.trial_id)
+        else:
+            self._without_workers.add(trial.trial_id)
 
     def failed(self, trial: Trial) -> None:
         """Tune has lost a trial; its exception says how."""
@@ -74,14 +79,26 @@ class Fleet:
         """Tune has ended a trial: its number, and how it was lost, if it was."""
         self._trials.pop(trial_id, None)
         self._last_sign.pop(trial_id, None)
+        self._without_workers.discard(trial_id)
         loss = self._losses.pop(trial_id, Loss("lost", "it died"))
         return self.numbers.pop(trial_id, None), loss
 
     @property
     def num_waiting(self) -> int:
         """Trials that have no worker yet, because there is no room for one."""
-        trials = self._trials.values()
-        return sum(not t.is_finished() and self._actor_of(t) is None for t in trials)
+        return sum(self._waits(trial) for trial in self._running)
+
+    @property
+    def num_working(self) -> int:
+        """Trials that have their workers."""
+        return sum(not self._waits(trial) for trial in self._running)
+
+    @property
+    def _running(self) -> list[Trial]:
+        return [trial for trial in self._trials.values() if not trial.is_finished()]
+
+    def _waits(self, trial: Trial) -> bool:
+        return self._actor_of(trial) is None or trial.trial_id in self._without_workers
 
     def kill_the_hung(self) -> None:
         """Kill workers from which nothing has come for longer than the director's patience.
@@ -154,11 +171,17 @@ class DirectedSearcher(Searcher):
     def suggest(  # type: ignore[override]  # Ray's own annotation forgets FINISHED
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        """The next assignment, None while all slots are taken, or FINISHED."""
+        """The next assignment, None while all slots are taken, or FINISHED.
+
+        Raises:
+            StoppedNow: Everything ends now.
+        """
 
         def ask() -> Assignment | Pause:
             return self._conduct.director.next_assignment(self._num_slots())
 
+        if self._conduct.stop_now:  # Tune asks again and again, and nothing else, while none runs
+            raise StoppedNow
         answer = self._conduct.guarded(ask, Pause.DONE)
         if answer is Pause.WAIT:
             return None
@@ -209,8 +232,9 @@ class DirectedScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report is recorded."""
-        self._fleet.saw(trial)
-        if result[REPORT] == WAITING:
+        is_waiting = result[REPORT] == WAITING
+        self._fleet.saw(trial, has_workers=not is_waiting)
+        if is_waiting:
             return str(TrialScheduler.CONTINUE)
         report = _REPORTS.validate_json(result[REPORT])
         decision = self._conduct.guarded(
@@ -255,4 +279,6 @@ class StopNow(tune.Stopper):
             raise StoppedNow
         self._fleet.kill_the_hung()
         self._on_turn()
+        if self._fleet.conduct.director.is_draining and not self._fleet.num_working:
+            raise StoppedNow  # nobody finishes an epoch, and for those that wait there is no room
         return False

@@ -23,7 +23,7 @@ from archsearch.search.conduct import Conduct
 from archsearch.search.continuation import as_recorded, widening_of
 from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
 from archsearch.search.heartbeat import Heartbeat
-from archsearch.search.interruption import Interruption
+from archsearch.search.interruption import InterruptedSearchError, Interruption
 from archsearch.search.places import has_moved, in_its_storage, make_places
 from archsearch.search.plan import Plan, make_plan
 from archsearch.search.reporting import write_final_report
@@ -156,7 +156,6 @@ def _drive(
         )
 
         def on_started(num_slots: int, devices: str) -> None:
-            interruption.install()  # Ray takes the signals when it starts
             ended = tuple(trial_ended(t) for t in conduct.director.trials if t.is_finished)
             listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
 
@@ -172,11 +171,18 @@ def _drive(
             interruption.detach()  # a signal ends the reading: the same command makes it
             if interruption.exit_code is None and not conduct.director.unfinished:
                 settle_winner(database, get_search(database, search.name), runs, listener)
+        except InterruptedSearchError:
+            raise
+        except Exception as error:
+            conduct.fail(error)  # as the record is told next
+            raise
         finally:
             interruption.detach()
             _finish(conduct, search.name, plan, writer, interruption, listener)
             urgent = interruption.is_urgent
             sender.close(URGENT_CLOSE_SECONDS if urgent else CLOSE_SECONDS)
+    if conduct.error is not None:  # in the last steps: the record or the lease was lost
+        raise conduct.error
     return read_result(
         database,
         get_search(database, search.name),

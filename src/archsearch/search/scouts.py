@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from archsearch.search.slots import TrialShape
+
+SCOUT = "archsearch-scout-"
+"""How the names of placement groups begin that nobody waits for."""
 
 TURN_SECONDS = 2.0
 SILENCE_SECONDS = 10.0
@@ -85,7 +89,8 @@ class Scouts:
         bundle = {"CPU": float(self._shape.num_cpus)}
         if self._shape.num_gpus:
             bundle["GPU"] = self._shape.num_gpus
-        return placement_group([bundle] * self._shape.num_workers)
+        name = f"{SCOUT}{uuid.uuid4().hex}"  # no two groups of a cluster may have the same
+        return placement_group([bundle] * self._shape.num_workers, name=name)
 
     def _released(self, group: Any) -> bool:
         """Give back the room of a scout that has found it."""

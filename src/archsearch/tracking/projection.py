@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
-from archsearch.storage import StorageError, storage_path
+from archsearch.storage import storage_path
 from archsearch.tracking import notes, wording
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
@@ -156,7 +156,7 @@ class Projection:
             with contextlib.ExitStack() as stack:
                 try:
                     path = stack.enter_context(storage_path(checkpoint["path"]).local_copy())
-                except (OSError, StorageError):
+                except (FileNotFoundError, NotADirectoryError, PermissionError):
                     continue  # delivered late, from another machine perhaps: it may be gone
                 self._client.log_artifact(trial, str(path), "checkpoints")
 

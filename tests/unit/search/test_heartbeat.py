@@ -65,3 +65,28 @@ def test_a_driver_that_cannot_look_for_requests_ends_with_the_cause(
         run_search(request_in, run_trials=SyntheticRunner(curve=curve))
     assert len(epochs) < 24  # not one for each trial
     assert recorded(request_in.runs_dir).epochs_recorded in (len(epochs), len(epochs) - 1)
+
+
+def test_a_record_that_is_lost_in_the_last_steps_is_not_a_search_that_went_well(
+    request_in: SearchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report(database: Any, search: Any, paths: Any, trials: Any, listener: Any) -> list[str]:
+        lose_the_table_of_requests(paths.database, monkeypatch)
+        time.sleep(2 * HEARTBEAT_SECONDS)
+        return []
+
+    monkeypatch.setattr("archsearch.search.run.write_final_report", report)
+    with pytest.raises(UnfitError, match=r"search.db cannot be read .*requests"):
+        run_search(request_in, run_trials=SyntheticRunner())
+
+
+def test_what_ends_the_trials_is_how_the_search_ended(request_in: SearchRequest) -> None:
+    def run_trials(*_: object) -> None:
+        raise UnfitError("cannot join the Ray cluster")
+
+    with pytest.raises(UnfitError, match="cannot join"):
+        run_search(request_in, run_trials=run_trials)
+    runs = RunsFolder(request_in.runs_dir)
+    with closing(sqlite3.connect(runs.search(runs.names()[0]).database)) as connection:
+        (ending,) = connection.execute("SELECT ending FROM searches").fetchone()
+    assert ending == "ended by an error: cannot join the Ray cluster"

@@ -42,7 +42,7 @@ def test_a_worker_is_killed_after_that_time_without_a_word_and_not_before(
         fleet.add(trial, lambda trial: None if " " in trial.trial_id else trial.trial_id)
     for now in (0.0, 150.0, FACTOR * 10.0):
         if now == 150.0:
-            fleet.saw(trials["alive"])
+            fleet.saw(trials["alive"], has_workers=True)
         fleet.kill_the_hung()
         assert not killed
     now += 1.0

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from archsearch.search.scouts import SILENCE_SECONDS, TURN_SECONDS, Scouts
+from archsearch.search.scouts import SCOUT, SILENCE_SECONDS, TURN_SECONDS, Scouts
 from archsearch.search.slots import TrialShape
 
 
@@ -21,7 +21,8 @@ class Cluster:
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     now: float = 100.0
 
-    def placement_group(self, bundles: list[dict[str, float]]) -> int:
+    def placement_group(self, bundles: list[dict[str, float]], name: str) -> int:
+        assert name.startswith(SCOUT)
         number = next(self.numbers)
         self.groups[number] = False
         self.asked.append(bundles)
