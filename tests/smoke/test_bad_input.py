@@ -523,6 +523,7 @@ app = new_app("Be interrupted.")
 
 @app.command()
 def wait() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
     signal.raise_signal(signal.SIGINT)
     time.sleep(10)
 
