@@ -202,7 +202,7 @@ def test_the_winner_is_promoted_and_served_from_the_registry(story: Story) -> No
     assert story.laptop.ask("mlflow", "GET", where).status == 200
 
 
-def test_the_report_outlives_the_head(story: Story) -> None:
+def test_the_report_is_on_the_heads_volume(story: Story) -> None:
     page = f"{RUNS}/first/report.html"
     done = story.stack.containers["ray-head"].run("head", "-c", "15", page)
     assert done.stdout.lower() == "<!doctype html>", done.stderr

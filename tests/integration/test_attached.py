@@ -163,6 +163,20 @@ def storage_files(site: Site) -> list[str]:
     return done.stdout.split()
 
 
+def test_an_interrupt_ends_a_search_that_waits_for_room(site: Site) -> None:
+    with start_search(
+        "--space", "smoke", "--trials", 2, "--name", "large", "--cpus-per-trial", 64,
+        "--storage", site.store.uri("searches"), "--address", site.cluster.address,
+        cwd=site.cwd, **site.env,
+    ) as search:  # fmt: skip
+        said = ""
+        while "No node has room" not in said:
+            said = str(search.wait_for("said")[-1]["text"])
+        search.process.send_signal(signal.SIGINT)
+        code, errors = search.end(within=30.0)
+    assert code == 130, errors
+
+
 FINE_TUNING = """\
 families:
   torchvision: {{network: resnet18, weights: {weights}, frozen_stages: 4, head: linear}}

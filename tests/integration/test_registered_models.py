@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,8 +22,8 @@ from archsearch.tracking.client import open_client
 from archsearch.tracking.registered_model import registered_exportable
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.standalone import StandaloneModel
-from tests.cli_support import environment
 from tests.promotion_support import Trained, promote, trained_search
+from tests.servers import answering
 from tests.tracking_support import call
 
 pytestmark = pytest.mark.filterwarnings("default", "ignore:The ``noload`` loader")
@@ -172,45 +167,10 @@ def test_a_model_that_does_not_say_what_it_is_cannot_be_exported(
         card.write_text(whole)
 
 
-def activated_path() -> str:
-    """MLflow starts uvicorn by its name, so the environment's programs must be found first."""
-    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-@contextlib.contextmanager
-def served(uri: str, store: TrackingStore, log: Path) -> Iterator[str]:
+def served(uri: str, store: TrackingStore, log: Path) -> contextlib.AbstractContextManager[str]:
     """`mlflow models serve` on a free port; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = ["-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port)],
-            env=environment(MLFLOW_TRACKING_URI=store.uri, PATH=activated_path()),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # this process and its workers
-        process.wait()
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(240):
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise AssertionError(log.read_text())
+    return answering([sys.executable, *command], "/ping", log, MLFLOW_TRACKING_URI=store.uri)
 
 
 def ask(address: str, question: dict[str, Any]) -> Any:

@@ -54,6 +54,14 @@ _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Little: data is mapped from one file, and results are small."""
 
 
+def _load_ray() -> None:
+    """Set what Ray reads when it is imported, then import it, which takes seconds."""
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    os.environ.update(_NEEDED)
+    import ray  # noqa: F401 -- for what follows
+
+
 @contextlib.contextmanager
 def _signals_stay_ours() -> Iterator[None]:
     """Ray takes SIGTERM when it starts, and would answer it by exit code 15 and no word."""
@@ -77,41 +85,42 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     Raises:
         UnfitError: Ray cannot be started, or the cluster cannot be joined.
     """
-    for key, value in _QUIET.items():
-        os.environ.setdefault(key, value)
-    os.environ.update(_NEEDED)
+    _load_ray()
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    starting = contextlib.ExitStack()
-    starting.enter_context(_signals_stay_ours())
-    if request.address is not None:
-        check_command_line()
-        code = starting.enter_context(workers_environment())
-        options |= {"address": request.address, "runtime_env": code}
-    else:
-        starting.enter_context(ray_on_loopback())
-        options |= {
-            "address": "local",  # whatever RAY_ADDRESS says
-            "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
-            "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
-        } | _local_resources(request, shape)
-        make_token()
-        protect_token()
     try:
-        with starting:
-            join(options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        what = f"join the Ray cluster at {request.address}" if request.address else "start Ray"
-        raise UnfitError(f"cannot {what}: {error}") from error
-    try:
+        with contextlib.ExitStack() as starting:
+            starting.enter_context(_signals_stay_ours())
+            if request.address is not None:
+                check_command_line()
+                code = starting.enter_context(workers_environment())
+                options |= {"address": request.address, "runtime_env": code}
+            else:
+                starting.enter_context(ray_on_loopback())
+                options |= {
+                    "address": "local",  # whatever RAY_ADDRESS says
+                    "include_dashboard": False,
+                    "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
+                    "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
+                } | _local_resources(request, shape)
+                make_token()
+                protect_token()
+            _join(request.address, options)
         # A paragraph for each lost worker, on standard output: the director says a sentence.
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
         node: Any = ray._private.worker.global_worker.node
         yield "" if node is None else str(node.get_session_dir_path())
     finally:
         ray.shutdown()
+
+
+def _join(address: str | None, options: dict[str, Any]) -> None:
+    try:
+        join(options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        what = f"join the Ray cluster at {address}" if address else "start Ray"
+        raise UnfitError(f"cannot {what}: {error}") from error
 
 
 def _local_resources(request: SearchRequest, shape: TrialShape) -> dict[str, Any]:
@@ -174,6 +183,9 @@ def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) 
         UnfitError: Ray cannot be started or joined, or has no room for one trial.
     """
     shape = request.shape(gpus_per_trial)
+    _load_ray()
+    if conduct.stop_now:  # as it is only noticed again when Ray has started
+        return ""
     with ray_session(request, shape) as logs:
         _check_room(request, shape)
         slots = SlotCounter(request, shape)
