@@ -38,11 +38,11 @@ from archsearch.record.reader import read_trials
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
 from archsearch.search.assignment import Assignment
-from archsearch.search.simulation.clock import Run
-from archsearch.search.simulation.curves import SimulatedEpoch
-from archsearch.search.simulation.search import Setting, _director, simulate
+from archsearch.simulation.clock import Run
+from archsearch.simulation.curves import SimulatedEpoch
+from archsearch.simulation.search import Setting, _director, simulate
 from archsearch.spaces.load import load_space
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 SPACE = "all_families"
 MAX_EPOCHS = 9

@@ -36,7 +36,7 @@ from archsearch.data import DataSpec, PreparedData, ResidentData, load_resident,
 from archsearch.models import build_model
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.averaging import WeightAverage
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.loop import Training

@@ -50,7 +50,7 @@ def find_exportable(
             "has the input that it was trained on"
         )
     if is_registered:
-        from archsearch.tracking.registered_model import registered_exportable
+        from archsearch.registry.registered_model import registered_exportable
         from archsearch.tracking.store import tracking_store
 
         return registered_exportable(tracking_store(RunsFolder(runs_dir), tracking_uri), model)

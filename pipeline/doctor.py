@@ -25,7 +25,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Look at what searches need."""
-    from archsearch.search.doctor import examine
+    from archsearch.doctor.checks import examine
 
     findings = examine(runs_dir, tracking_uri)
     if json:

@@ -87,7 +87,7 @@ def find_answering(
     path = Path(model)
     if model.startswith("models:"):
         from archsearch.record.paths import RunsFolder
-        from archsearch.tracking.registered_model import registered_answering
+        from archsearch.registry.registered_model import registered_answering
         from archsearch.tracking.store import tracking_store
 
         return registered_answering(tracking_store(RunsFolder(runs_dir), tracking_uri), model)

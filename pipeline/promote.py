@@ -18,7 +18,7 @@ from pipeline._options import Database, RunsDir, TrackingUri
 from pipeline._record import open_record, tracking_uri_of
 
 if TYPE_CHECKING:
-    from archsearch.search.promotion import Promotion
+    from archsearch.promotion.promote import Promotion
     from archsearch.tracking.store import TrackingStore
 
 app = new_app(
@@ -89,10 +89,10 @@ def promote(
         return
     if name is None:
         raise UsageError("Missing argument 'NAME' (see `promote --help`)")
+    from archsearch.promotion.gates import parse_gates
+    from archsearch.promotion.promote import PromotionRequest
+    from archsearch.promotion.promote import promote as promote_search
     from archsearch.record.paths import RunsFolder
-    from archsearch.search.gates import parse_gates
-    from archsearch.search.promotion import PromotionRequest
-    from archsearch.search.promotion import promote as promote_search
     from archsearch.tracking.store import tracking_store
 
     request = PromotionRequest(model, alias, tuple(gate or ()), trial, force)
@@ -119,8 +119,8 @@ def _roll_back(
     tracking_uri: str | None,
     as_json: bool,
 ) -> None:
+    from archsearch.promotion.promote import roll_back
     from archsearch.record.paths import RunsFolder
-    from archsearch.search.promotion import roll_back
     from archsearch.tracking.store import tracking_store
 
     if name is not None:

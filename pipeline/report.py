@@ -12,8 +12,8 @@ from pipeline._options import Database, RunsDir
 from pipeline._record import SearchName
 
 if TYPE_CHECKING:
-    from archsearch.analysis.evidence import Evidence
-    from archsearch.analysis.report import WrittenReport
+    from archsearch.analysis.recorded_search import Evidence
+    from archsearch.report.write import WrittenReport
 
 app = new_app(
     "Write a search's report: report.html (one page that opens offline), report.md, "
@@ -43,8 +43,8 @@ def report(
     ] = False,
 ) -> None:
     """Write a search's report."""
-    from archsearch.analysis.evidence import evidence_of
-    from archsearch.analysis.report import watch_report, write_report
+    from archsearch.analysis.recorded_search import evidence_of
+    from archsearch.report.write import watch_report, write_report
 
     first = True
 

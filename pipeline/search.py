@@ -166,11 +166,11 @@ def search(
     """Search a space, or continue where it stands."""
     from rich.console import Console
 
-    from archsearch.search.display import open_display
+    from archsearch.display.output import open_display
+    from archsearch.display.summary import print_summary
+    from archsearch.driver.run import run_search
     from archsearch.search.parsing import parsed_concurrency, parsed_count, parsed_trials
     from archsearch.search.request import SearchRequest
-    from archsearch.search.run import run_search
-    from archsearch.search.summary import print_summary
 
     if quiet and json:
         raise UsageError("--quiet and --json exclude each other")

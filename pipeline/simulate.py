@@ -65,9 +65,9 @@ def simulate(
 
     from archsearch.analysis.members import checked_budget
     from archsearch.record.paths import RunsFolder
-    from archsearch.search.simulation.many import simulate_many, summarise
-    from archsearch.search.simulation.shown import as_json, print_simulation
-    from archsearch.search.simulation.sources import recorded, synthetic
+    from archsearch.simulation.repetitions import simulate_many, summarise
+    from archsearch.simulation.results import as_json, print_simulation
+    from archsearch.simulation.sources import recorded, synthetic
 
     matched = checked_budget(budget)
     if name is not None and scenario is not None:

@@ -19,7 +19,7 @@ from pipeline._options import folder as folder_path
 
 if TYPE_CHECKING:
     from archsearch.data import PreparedData
-    from archsearch.spaces.trial import TrialConfig
+    from archsearch.spaces.trial_config import TrialConfig
     from archsearch.training.result import EpochResult
     from archsearch.training.single_folder import TrainedNetwork
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from archsearch.search.security import make_token
+from archsearch.engine.security import make_token
 from tests.cli_support import environment
 
 START_SECONDS = 90.0

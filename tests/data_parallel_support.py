@@ -17,7 +17,7 @@ from torch import nn
 
 from archsearch.data import PreparedData, ResidentData, Split, load_resident
 from archsearch.models import build_model
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training import loop
 from archsearch.training.distributed import ALONE, Ranks
 from archsearch.training.loop import Training

@@ -12,15 +12,15 @@ import numpy as np
 
 from archsearch.data import PreparedData, load_resident
 from archsearch.models.resnet import ResNetSpec
+from archsearch.promotion.promote import Promotion, PromotionRequest
+from archsearch.promotion.promote import promote as promote_search
+from archsearch.record.candidate import find_candidate, right_answers
 from archsearch.record.paths import RunsFolder
 from archsearch.record.readings import keep_reading
 from archsearch.record.trial import EpochRecord
 from archsearch.record.writer import Ending
-from archsearch.search.promotion import Promotion, PromotionRequest
-from archsearch.search.promotion import promote as promote_search
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
-from archsearch.tracking.candidate import find_candidate, right_answers
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,

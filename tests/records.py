@@ -10,7 +10,7 @@ from archsearch.record.trial import TrialRecord
 from archsearch.schema import InputSpec
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 DIGITS = InputSpec(in_channels=1, image_size=8, num_classes=10)
 

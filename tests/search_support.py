@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from archsearch.driver.run import run_search
 from archsearch.halving.decision import Decision
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder, SearchPaths, TrialPaths
@@ -17,10 +18,9 @@ from archsearch.record.reader import get_search, read_refusals, read_trials
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
-from archsearch.search.conduct import Conduct
-from archsearch.search.losses import Loss
+from archsearch.search.lost_worker import Loss
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
+from archsearch.search.run_state import Conduct
 from archsearch.storage import storage_path
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,

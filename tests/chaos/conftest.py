@@ -11,9 +11,9 @@ from typing import Any
 import filelock
 import pytest
 
+from archsearch.driver.run import run_search
 from archsearch.record.paths import RunsFolder
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from archsearch.tracking.client import open_client
 from archsearch.tracking.store import tracking_store
 from tests.chaos.drivers import end_all

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from archsearch.driver.run import TrialRunner, run_search
 from archsearch.errors import ArchsearchError
 from archsearch.search.events import Event, Warned
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import TrialRunner, run_search
 from tests.search_support import SyntheticRunner, learning_curve
 
 TIMEOUT_SECONDS = 120.0

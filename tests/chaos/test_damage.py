@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.driver.run import TrialRunner
+from archsearch.engine.in_process import run_in_process
 from archsearch.record.paths import SearchPaths
-from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import TrialRunner
 from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import newest_valid, read_header
 from tests.chaos.conftest import NewRequest

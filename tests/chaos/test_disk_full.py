@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.engine.in_process import run_in_process
 from archsearch.record.database import Database
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
-from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store

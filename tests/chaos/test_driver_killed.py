@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from archsearch.driver.run import run_search
 from archsearch.errors import ArchsearchError
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import Steps, finish, paced, start
 from tests.chaos.fault_table import Account, FaultTable, Snapshot, account_of, snapshot

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from archsearch.display.summary import print_summary
+from archsearch.driver.run import run_search
 from archsearch.record.trial import Outcome
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.parsing import parsed_trials
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
-from archsearch.search.summary import print_summary
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import Steps, finish, start
 from tests.chaos.fault_table import FaultTable, Snapshot, account_of, snapshot

@@ -12,10 +12,10 @@ import torch
 from optuna.trial import TrialState
 from torch import nn
 
+from archsearch.engine.in_process import run_in_process
 from archsearch.halving.decision import Decision, standing
 from archsearch.record.trial import TrialRecord, incumbent
 from archsearch.schema import InputSpec
-from archsearch.search.inline import run_in_process
 from archsearch.search.request import SearchRequest
 from archsearch.search.study import told
 from archsearch.spaces.catalogue import parse_name

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.driver.run import run_search
 from archsearch.record.database import Database
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING, SyntheticRunner, recorded
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.engine import security
+from archsearch.engine.cluster_probe import ask_cluster
+from archsearch.engine.security import admit_cluster, make_token, protect_token
 from archsearch.errors import UnfitError
-from archsearch.search import security
-from archsearch.search.cluster_probe import ask_cluster
-from archsearch.search.security import admit_cluster, make_token, protect_token
 from tests.cli_support import call
 from tests.clusters import free_port, ray_head
 

@@ -19,11 +19,11 @@ from archsearch.errors import (
     UnfitError,
     UsageError,
 )
+from archsearch.record import candidate as candidate_module
+from archsearch.record.candidate import find_candidate, read_test_split
 from archsearch.record.paths import RunsFolder
-from archsearch.tracking import candidate as candidate_module
-from archsearch.tracking.candidate import find_candidate, read_test_split
+from archsearch.registry.versions import check_names
 from archsearch.tracking.client import open_client
-from archsearch.tracking.registry import check_names
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,

@@ -18,13 +18,13 @@ import requests
 
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
-from archsearch.search.promotion import PromotionRequest, promote_named, roll_back
-from archsearch.tracking import kept_evidence
-from archsearch.tracking.candidate import right_answers
+from archsearch.promotion.promote import PromotionRequest, promote_named, roll_back
+from archsearch.record.candidate import right_answers
+from archsearch.registry import kept_evidence
+from archsearch.registry.evidence import Answers
+from archsearch.registry.package import Package
+from archsearch.registry.versions import open_registry
 from archsearch.tracking.client import open_client
-from archsearch.tracking.evidence import Answers
-from archsearch.tracking.package import Package
-from archsearch.tracking.registry import open_registry
 from archsearch.tracking.store import TrackingStore
 from tests.promotion_support import (
     Trained,
@@ -207,7 +207,7 @@ def test_a_champion_without_stored_answers_is_asked_once(
         answers.append(whole(*args))
         return answers[-1]
 
-    monkeypatch.setattr("archsearch.search.examination.champion_answers", noted)
+    monkeypatch.setattr("archsearch.promotion.examination.champion_answers", noted)
     for _ in range(2):
         assert not promote(elsewhere, store, "gates-d", trial=WORSE).is_promoted
     assert [a.source for a in answers] == ["evaluated now", "the version's evidence"]

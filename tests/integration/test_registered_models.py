@@ -18,8 +18,8 @@ from PIL import Image
 
 from archsearch.data import DataSpec, PreparedData, load_test, normalise, prepare
 from archsearch.errors import UnfitError
+from archsearch.registry.registered_model import registered_exportable
 from archsearch.tracking.client import open_client
-from archsearch.tracking.registered_model import registered_exportable
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.standalone import StandaloneModel
 from tests.promotion_support import Trained, promote, trained_search

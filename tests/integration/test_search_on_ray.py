@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from archsearch.tracking.registry import open_registry
+from archsearch.registry.versions import open_registry
 from archsearch.tracking.store import TrackingStore
 from tests.cli_support import call, start_search, status
 

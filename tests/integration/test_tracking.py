@@ -25,10 +25,10 @@ from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
 from archsearch.tracking.courier import Courier
 from archsearch.tracking.sender import Sender, deliver
+from archsearch.tracking.sender_lease import Turn
 from archsearch.tracking.store import TrackingStore, tracking_store
-from archsearch.tracking.turn import Turn
+from archsearch.tracking.translation import UNIQUE_TAG
 from archsearch.tracking.views import TRIALS, view_links, view_path
-from archsearch.tracking.wording import UNIQUE_TAG
 from tests.requirements import skip_or_fail
 from tests.tracking_support import Recorded, call, new_record, whole_search
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from archsearch.data import DataSpec, load_test, normalise, prepare
+from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.search.events import Event, Warned
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from archsearch.tracking.client import open_client
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store

@@ -80,12 +80,12 @@ def no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("ARCHSEARCH_DATABASE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("archsearch.search.run.run_search", begin)
+    monkeypatch.setattr("archsearch.driver.run.run_search", begin)
     monkeypatch.setattr("archsearch.training.single.prepared_training", begin)
     monkeypatch.setattr("archsearch.training.export.export", begin)
-    monkeypatch.setattr("archsearch.search.simulation.many.simulate_many", begin)
-    monkeypatch.setattr("archsearch.tracking.registry.open_client", begin)
-    monkeypatch.setattr("archsearch.tracking.registered_model.open_client", begin)
+    monkeypatch.setattr("archsearch.simulation.repetitions.simulate_many", begin)
+    monkeypatch.setattr("archsearch.registry.versions.open_client", begin)
+    monkeypatch.setattr("archsearch.registry.registered_model.open_client", begin)
 
 
 def answers(line: tuple[str, ...]) -> None:

@@ -142,7 +142,7 @@ def is_answered(command: tuple[str, ...], runs: Path) -> None:
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that asks for more trials than it has gets synthetic ones."""
-    run = sys.modules["archsearch.search.run"]
+    run = sys.modules["archsearch.driver.run"]
     monkeypatch.setattr(run, "_on_ray", SyntheticRunner())
 
 

@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from archsearch.command_line import command_line, this_python
+from archsearch.engine.session import SlotCounter
 from archsearch.errors import UsageError
-from archsearch.search.engine import SlotCounter
 from archsearch.search.parsing import parsed_concurrency
 from archsearch.search.request import SearchRequest
 from archsearch.search.slots import TrialShape
@@ -82,7 +82,7 @@ def request_of(monkeypatch: pytest.MonkeyPatch, *options: str) -> SearchRequest:
         asked.append(request)
         raise UsageError("that is all")
 
-    monkeypatch.setattr("archsearch.search.run.run_search", begin)
+    monkeypatch.setattr("archsearch.driver.run.run_search", begin)
     assert call_here("search", "--space", "smoke", *options).err == "error: that is all\n"
     return asked[0]
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from archsearch.data.reading import read_members
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import NOT_SEARCHES, RunsFolder
+from archsearch.registry.versions import check_names
 from archsearch.storage import storage_path
-from archsearch.tracking.registry import check_names
 from archsearch.tracking.store import tracking_store
 from pipeline.export import _plain
 

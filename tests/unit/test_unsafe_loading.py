@@ -23,16 +23,16 @@ UNPICKLERS = frozenset(
     {"cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "pandas.read_pickle", "shelve"}
 )
 ALLOWED = {
-    ("src/archsearch/search/ray_adapters.py", "pickle.loads"): (
+    ("src/archsearch/engine/tune_adapters.py", "pickle.loads"): (
         "Tune wrote it in this process, into a folder of this user alone"
     ),
     ("src/archsearch/training/model_files.py", "torch.export.load"): (
         "bytes that this process has exported, or that `refuse_pickles` has let through"
     ),
-    ("src/archsearch/tracking/registered_model.py", "mlflow.pytorch.load_model"): (
+    ("src/archsearch/registry/registered_model.py", "mlflow.pytorch.load_model"): (
         "with MLflow's own refusal of pickles switched on"
     ),
-    ("src/archsearch/tracking/package.py", "mlflow.pyfunc.load_model"): (
+    ("src/archsearch/registry/package.py", "mlflow.pyfunc.load_model"): (
         "a model that this process has just logged"
     ),
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archsearch.analysis.evidence import Evidence
 from archsearch.analysis.pareto import train_seconds
+from archsearch.analysis.recorded_search import Evidence
 from archsearch.analysis.timeline import Span, num_slots
 from archsearch.record.trial import TrialRecord
 

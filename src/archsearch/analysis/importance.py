@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from archsearch.analysis.evidence import Evidence
+from archsearch.analysis.recorded_search import Evidence
 from archsearch.record.trial import TrialRecord
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import Suggester

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from archsearch.analysis.evidence import Evidence
+from archsearch.analysis.recorded_search import Evidence
 from archsearch.record.attempts import AttemptRecord
 from archsearch.record.trial import EpochRecord, TrialRecord
 

@@ -32,7 +32,7 @@ from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.members import Budget, Population, device_seconds, populations
 from archsearch.analysis.plan_more import More, more_needed
 from archsearch.analysis.superiority import MIN_MEMBERS, Contest, Superiority, contest
-from archsearch.analysis.wording import verdict_sentence
+from archsearch.analysis.verdict_text import verdict_sentence
 from archsearch.record.trial import TrialRecord
 
 

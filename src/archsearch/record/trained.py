@@ -12,7 +12,7 @@ from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_trials
 from archsearch.record.trial import SearchRow, TrialRecord, incumbent
 from archsearch.schema import PreparedData
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.storage import StoragePath
 from archsearch.training.checkpoint_file import Checkpoint, newest_valid
 

@@ -21,7 +21,7 @@ from archsearch.record.cells import (
     SettingsCell,
     Whole,
 )
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 Outcome = Literal["completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

@@ -1,1 +1,1 @@
-"""Searches: what is drawn and trained, on Ray; Optuna proposes, the record remembers."""
+"""Decides: the next trial, whether one goes on or stops, and what was learnt."""

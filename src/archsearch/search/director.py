@@ -32,7 +32,7 @@ from archsearch.search.events import (
     WarnedOfUnfairness,
     trial_ended,
 )
-from archsearch.search.losses import Loss
+from archsearch.search.lost_worker import Loss
 from archsearch.search.patience import Patience
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
 from archsearch.search.slots import TrialShape

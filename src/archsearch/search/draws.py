@@ -19,7 +19,7 @@ from archsearch.search.preflight import (
 from archsearch.search.study import Study, seed_of
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import SmallestSuggester
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 
 class ExhaustedError(Exception):

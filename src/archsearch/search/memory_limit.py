@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from archsearch.record.trial import TrialRecord
 from archsearch.search.preflight import InfeasibleError
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.footprint import MIB, smallest_micro_batch_of, training_memory
 from archsearch.training.memory import share_of
 from archsearch.training.precision import Precision

@@ -14,7 +14,7 @@ from archsearch.schema import InputSpec
 from archsearch.spaces.limits import Constraints
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.footprint import training_memory
 from archsearch.training.memory import share_of
 from archsearch.training.precision import Precision

@@ -32,7 +32,7 @@ from archsearch.spaces.problems import (
 )
 from archsearch.spaces.recipe import Recipe
 from archsearch.spaces.suggest import Suggester, ask
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from archsearch.redaction import redact
-from archsearch.tracking.wording import LONGEST_TAG, question
+from archsearch.tracking.translation import LONGEST_TAG, question
 
 _NOTE_ROWS = 20
 _RULER = "\n\n---\n"

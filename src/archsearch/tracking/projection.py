@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
 from archsearch.storage import storage_path
-from archsearch.tracking import notes, wording
+from archsearch.tracking import notes
+from archsearch.tracking import translation as wording
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archsearch.record.outbox import Outbox
-from archsearch.tracking import wording
+from archsearch.tracking import translation as wording
 from archsearch.tracking.client import is_missing
 from archsearch.tracking.store import TrackingStore
 

@@ -15,8 +15,8 @@ from archsearch.record.outbox import Outbox
 from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
 from archsearch.tracking.courier import Courier
 from archsearch.tracking.remote import cautions
+from archsearch.tracking.sender_lease import STALE_SECONDS, Turn
 from archsearch.tracking.store import TrackingStore
-from archsearch.tracking.turn import STALE_SECONDS, Turn
 
 CLOSE_SECONDS = 30.0
 _ROUND_SECONDS = 1.0

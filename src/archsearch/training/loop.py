@@ -12,7 +12,7 @@ from torch import nn
 
 from archsearch.data import PreparedData, ResidentData, Split
 from archsearch.models import build_model
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms

@@ -14,7 +14,7 @@ from archsearch.errors import ArchsearchError, UnfitError, UsageError
 from archsearch.schema import InputSpec
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.result import EpochResult
 from archsearch.training.single_folder import (
     TrainedNetwork,

@@ -19,7 +19,7 @@ from archsearch.data import PreparedData
 from archsearch.errors import UnfitError, UsageError
 from archsearch.files import write_atomic
 from archsearch.schema import Frozen
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.storage import LocalPath
 from archsearch.training.checkpoint_file import (
     Checkpoint,

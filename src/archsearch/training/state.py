@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from archsearch.models import build_model
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.checkpoint_file import CheckpointError
 
 _FORMAT = 1

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from archsearch.analysis.evidence import Evidence
 from archsearch.analysis.importance import ALL_FAMILIES, MIN_TRIALS, importances
+from archsearch.analysis.recorded_search import Evidence
 from archsearch.record.trial import TrialRecord
 
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from archsearch.analysis.device_time import device_time
-from archsearch.analysis.evidence import Evidence
-from archsearch.analysis.figures_running import timeline_figure
+from archsearch.analysis.recorded_search import Evidence
 from archsearch.analysis.timeline import num_slots, spans_of
 from archsearch.record.attempts import AttemptRecord, workers_in_log
+from archsearch.report.figures_running import timeline_figure
 from archsearch.storage import LocalPath
 
 

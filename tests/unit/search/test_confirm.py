@@ -10,6 +10,9 @@ import pytest
 from rich.console import Console
 
 from archsearch.analysis.finalists import confirmed, finalists, parse_confirm, winner, winner_model
+from archsearch.display.live_table import LiveTable
+from archsearch.display.output import PlainLines
+from archsearch.driver.run import run_search
 from archsearch.record.trial import (
     TrialRecord,
     confirm_runs,
@@ -18,13 +21,10 @@ from archsearch.record.trial import (
     search_trials,
 )
 from archsearch.search.assignment import Assignment, EndReport
-from archsearch.search.conduct import Conduct
 from archsearch.search.director import Director
-from archsearch.search.display import PlainLines
 from archsearch.search.events import ConfirmationStarted, Event, TrialStarted
-from archsearch.search.live_table import LiveTable
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
+from archsearch.search.run_state import Conduct
 from tests.search_support import SyntheticRunner, recorded, run_and_die
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from archsearch.driver.run import run_search
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Warned
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.preflight import InfeasibleError
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from archsearch.spaces.catalogue import parse_name
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory
 from tests.records import DIGITS, config_of, issued

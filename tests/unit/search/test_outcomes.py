@@ -6,14 +6,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
 from archsearch.halving.arms import DEFAULT_RANDOM_SHARE
 from archsearch.record.trial import Outcome, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Said, Warned
-from archsearch.search.losses import Loss, LossKind
+from archsearch.search.lost_worker import Loss, LossKind
 from archsearch.search.request import SearchRequest
-from archsearch.search.run import run_search
 from archsearch.search.study import Study, told
 from archsearch.spaces.load import load_space
 from tests.records import config_of

@@ -8,7 +8,7 @@ from archsearch.models import FAMILIES
 from archsearch.schema import InputSpec
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 
 DIGITS = InputSpec(in_channels=1, image_size=8, num_classes=10)
 

@@ -17,7 +17,7 @@ from archsearch.data import DataSpec, PreparedData, load_resident, prepare
 from archsearch.models import DenseNetSpec, WideResNetSpec, build_model
 from archsearch.models.network import Network
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.distributed import LostRankError, Ranks, with_synchronised_norms
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory

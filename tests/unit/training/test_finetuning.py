@@ -16,7 +16,7 @@ from archsearch.models import TorchvisionSpec, WideResNetSpec, build_model
 from archsearch.models.network import CLASSIFIER
 from archsearch.schema import InputSpec
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.averaging import WeightAverage
 from archsearch.training.footprint import training_memory
 from archsearch.training.loop import Training

@@ -13,7 +13,7 @@ from torch.nn import functional
 from archsearch.data import DataSpec, PreparedData, Split, load_resident, load_test, prepare
 from archsearch.models import WideResNetSpec
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.loop import Training
 from archsearch.training.objective import answers_of, is_right, loss_of
 from archsearch.training.predict import predict

@@ -10,7 +10,7 @@ from torch import nn
 from archsearch.data import DataSpec, PreparedData, load_resident, prepare
 from archsearch.models import WideResNetSpec, build_model
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training import loop
 from archsearch.training.batches import TrainingBatches
 from archsearch.training.loop import Training

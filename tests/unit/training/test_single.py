@@ -12,7 +12,7 @@ import torch
 from archsearch.data import DataSpec, PreparedData, load_resident
 from archsearch.errors import UnfitError, UsageError
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.trial import TrialConfig
+from archsearch.spaces.trial_config import TrialConfig
 from archsearch.training.predict import predict
 from archsearch.training.result import EpochResult
 from archsearch.training.single import DivergedError, checked_config, train_in, train_published

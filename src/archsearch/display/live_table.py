@@ -1,0 +1,196 @@
+"""The live table of a running search on a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.display.formatting import (
+    shown_accuracy,
+    shown_confirmation,
+    shown_params,
+    shown_winner,
+)
+from archsearch.halving.arms import CONFIRM
+from archsearch.phrases import duration
+from archsearch.search.events import (
+    ConfirmationStarted,
+    EpochFinished,
+    Event,
+    Said,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    Warned,
+    WinnerFound,
+)
+
+_ROWS = 14
+_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "trial": "right",
+    "variant": "left",
+    "arm": "left",
+    "epoch": "right",
+    "accuracy": "right",
+    "state": "left",
+    "parameters": "left",
+}
+
+
+@dataclass
+class _Row:
+    """One trial in the live table."""
+
+    number: int
+    name: str
+    family: str
+    arm: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    epoch: int = 0
+    max_epochs: int = 0
+    val_accuracy: float | None = None
+    outcome: str | None = None
+
+
+class LiveTable:
+    """A table that is drawn again twice a second; what is said scrolls above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._rows: dict[int, _Row] = {}
+        self._num_trials = self._num_slots = 0
+        self._devices = ""
+        self._began: float | None = None
+        self._num_confirm_runs = self._ended_before = 0
+        self._live = Live(
+            console=console, refresh_per_second=2, get_renderable=self.__rich__, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take the event in; print what is said."""
+        match event:
+            case Said(text):
+                self._live.console.print(text, highlight=False, markup=False)
+            case Warned(text):
+                self._live.console.print(
+                    f"warning: {text}", style="yellow", highlight=False, markup=False
+                )
+            case ConfirmationStarted():
+                self._live.console.print(shown_confirmation(event), highlight=False, markup=False)
+                with self._lock:
+                    self._take(event)
+            case WinnerFound(winner):
+                self._live.console.print(shown_winner(winner), highlight=False, markup=False)
+            case _:
+                with self._lock:
+                    self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case SearchStarted():
+                self._num_trials, self._num_slots = event.num_trials, event.num_slots
+                self._devices, self._began = event.devices, time.monotonic()
+                self._ended_before = len(event.ended)
+                for ended in event.ended:
+                    self._take(ended)
+            case TrialStarted():
+                self._rows[event.number] = _Row(
+                    event.number, event.name, event.family, event.arm, event.params
+                )
+            case EpochFinished() if event.number in self._rows:
+                row = self._rows[event.number]
+                row.epoch, row.max_epochs = event.epoch, event.max_epochs
+                row.val_accuracy = event.val_accuracy
+            case TrialEnded():
+                row = self._rows.setdefault(
+                    event.number, _Row(event.number, event.name, event.family, event.arm)
+                )
+                row.outcome, row.epoch = event.outcome, event.epochs
+                row.val_accuracy = event.val_accuracy
+            case ConfirmationStarted():
+                started = sum(row.arm == CONFIRM for row in self._rows.values())
+                self._num_confirm_runs = started + event.num_missing
+            case _:
+                pass
+
+    def __rich__(self) -> Group:
+        """What it looks like now."""
+        with self._lock:
+            rows = list(self._rows.values())
+        return Group(self._table(rows), Text(self._footer(rows)))
+
+    def _table(self, rows: list[_Row]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        for title, justify in _COLUMNS.items():
+            table.add_column(
+                title,
+                justify=justify,
+                no_wrap=True,
+                overflow="ellipsis",
+                ratio=1 if title == "parameters" else None,  # in what the others leave
+            )
+        running = [row for row in rows if row.outcome is None]
+        ended = sorted(
+            (row for row in rows if row.outcome is not None),
+            key=lambda row: (row.outcome != "completed", -(row.val_accuracy or 0.0)),
+        )
+        for row in [*running, *ended][:_ROWS]:
+            epochs = f"{row.epoch}/{row.max_epochs}" if row.max_epochs else str(row.epoch)
+            table.add_row(
+                str(row.number),
+                row.name,
+                row.arm,
+                epochs,
+                shown_accuracy(row.val_accuracy),
+                row.outcome or "running",
+                shown_params(row.params),
+                style="bold" if row.outcome is None else "",
+            )
+        return table
+
+    def _footer(self, rows: list[_Row]) -> str:
+        if self._began is None:
+            return "starting workers …"
+        searched = [row for row in rows if row.arm != CONFIRM]
+        outcomes = Counter(row.outcome for row in searched if row.outcome is not None)
+        completed = [row for row in searched if row.outcome == "completed"]
+        num_confirmed = sum(r.arm == CONFIRM and r.outcome is not None for r in rows)
+        best = max(completed, key=lambda row: row.val_accuracy or 0.0, default=None)
+        num_running = sum(row.outcome is None for row in rows)
+        elapsed = time.monotonic() - self._began
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        parts = [
+            f"{sum(outcomes.values())} of {self._num_trials} trials ended"
+            + (f" ({told})" if told else "")
+            + (
+                f", {num_confirmed} of {self._num_confirm_runs} confirm runs"
+                if self._num_confirm_runs
+                else ""
+            ),
+            f"{num_running} of {self._num_slots} slots in use ({self._devices})",
+            f"elapsed {duration(elapsed)}",
+        ]
+        num_ended = sum(outcomes.values()) + num_confirmed
+        if num_ended > self._ended_before:
+            wanted = self._num_trials + self._num_confirm_runs
+            left = (wanted - num_ended) * elapsed / (num_ended - self._ended_before)
+            parts.append(f"about {duration(left)} left")
+        if best is not None:
+            parts.append(f"best so far {best.name} {shown_accuracy(best.val_accuracy)}")
+        return " · ".join(parts)

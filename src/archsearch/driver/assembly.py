@@ -1,0 +1,68 @@
+"""Puts the parts that decide together: study, draws, rungs, confirmation, director."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archsearch.driver.plan import Plan
+from archsearch.halving.rung_table import RungTable
+from archsearch.record.trial import Refusal, TrialRecord, search_trials
+from archsearch.record.writer import Writer
+from archsearch.search.confirmation import Confirmation
+from archsearch.search.director import Director
+from archsearch.search.draws import Draws
+from archsearch.search.events import Listener, Said
+from archsearch.search.memory_limit import MemoryLimit
+from archsearch.search.patience import Patience
+from archsearch.search.study import Study
+
+
+def make_director(
+    plan: Plan,
+    writer: Writer,
+    trials: Sequence[TrialRecord],
+    refusals: Sequence[Refusal],
+    listener: Listener,
+) -> Director:
+    """The director of a search, whose study and draws know the record; `restore` it next.
+
+    Args:
+        plan: What is to be searched, and how.
+        writer: Of the search's record; the lease is held.
+        trials: All recorded ones.
+        refusals: All recorded ones.
+        listener: Told of everything that happens.
+    """
+    study = Study(plan.space, plan.request.seed)
+    study.restore(trials, refusals)
+    draws = Draws(
+        space=plan.space,
+        study=study,
+        preflight=plan.preflight,
+        input_spec=plan.data.input_spec,
+        max_epochs=plan.ladder.max_epochs,
+        seed=plan.request.seed,
+        random_share=plan.request.random_share,
+        on_refusal=writer.refuse,
+        batch_scale=plan.batch_scale,
+        memory=MemoryLimit(num_workers=plan.shape.num_workers),
+    )
+    draws.restore(trials, refusals)
+    draws.memory.restore(search_trials(trials), forgive=plan.request.retry_memory)
+    if draws.skipped_baselines:
+        names = ", ".join(draws.skipped_baselines)
+        listener(Said(f"Baselines above the cap are skipped: {names}."))
+    return Director(
+        writer=writer,
+        paths=plan.paths,
+        draws=draws,
+        study=study,
+        rungs=RungTable(plan.ladder),
+        data=plan.data,
+        num_trials=plan.request.trials,
+        shape=plan.shape,
+        patience=Patience(plan.request.hang_seconds),
+        listener=listener,
+        confirmation=Confirmation(plan.request.confirm_spec, plan.request.seed, listener),
+        sync_batch_norm=plan.request.sync_batch_norm,
+    )

@@ -1,0 +1,159 @@
+"""How a search stands when its command ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.analysis.finalists import Confirmed, confirmed
+from archsearch.analysis.winner import Winner, find_winner, standing_json
+from archsearch.driver.plan import Plan
+from archsearch.errors import NoTrialSucceededError
+from archsearch.record.database import Database
+from archsearch.record.outbox import Outbox
+from archsearch.record.paths import SearchPaths
+from archsearch.record.reader import read_refusals, read_trials
+from archsearch.record.trial import (
+    SearchRow,
+    TrialRecord,
+    confirm_runs,
+    incumbent,
+    leaderboard,
+    search_trials,
+)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found so far, and where everything is.
+
+    Attributes:
+        name: The search's name.
+        ending: Why the command ended, for a person.
+        finished: Whether nothing of what was asked for is left to do.
+        seconds: Time the search has run, over all its commands.
+        num_refused: Draws that were above a cap or repeated a trial.
+        confirmed: What the confirm runs say of each finalist, best first.
+        winner: Where all confirm runs have ended.
+        record: Where the record is: a file, or a server's URL without its password.
+        worker_logs: Ray's own log folder, if trials ran in this command.
+        undelivered: Messages that the tracking store has not received yet.
+        exit_code: 0; 4 when no trial completed; 130 or 143 after a signal.
+    """
+
+    name: str
+    ending: str
+    finished: bool
+    seconds: float
+    trials: list[TrialRecord]
+    confirmed: list[Confirmed]
+    winner: Winner | None
+    num_refused: int
+    paths: SearchPaths
+    record: str
+    tracking: str
+    worker_logs: str | None
+    undelivered: int
+    exit_code: int
+
+    @property
+    def search_trials(self) -> list[TrialRecord]:
+        """The trials that the search proposed."""
+        return search_trials(self.trials)
+
+    @property
+    def confirm_runs(self) -> list[TrialRecord]:
+        """The runs that repeat finalists."""
+        return confirm_runs(self.trials)
+
+    @property
+    def incumbent(self) -> TrialRecord | None:
+        """The best search trial at full fidelity."""
+        return incumbent(self.trials)
+
+    @property
+    def leaderboard(self) -> list[TrialRecord]:
+        """All completed search trials, best first."""
+        return leaderboard(self.trials)
+
+    @property
+    def best_of_family(self) -> dict[str, TrialRecord]:
+        """The best completed trial of each family that has one, best family first."""
+        return best_of_family(self.trials)
+
+
+def best_of_family(trials: list[TrialRecord]) -> dict[str, TrialRecord]:
+    """The best completed trial of each family that has one, best family first."""
+    best: dict[str, TrialRecord] = {}
+    for trial in leaderboard(trials):
+        best.setdefault(trial.family, trial)
+    return best
+
+
+def read_result(
+    database: Database,
+    search: SearchRow,
+    plan: Plan,
+    *,
+    ending: str | None = None,
+    worker_logs: str | None = None,
+    signal_code: int | None = None,
+) -> SearchResult:
+    """The search as its record has it now.
+
+    Args:
+        database: The record.
+        search: The search's row of now.
+        plan: What its command asked for.
+        ending: Instead of the recorded one.
+        worker_logs: See `SearchResult`.
+        signal_code: The exit code after a signal.
+    """
+    trials = read_trials(database, search.id)
+    outcome_code = 0 if leaderboard(trials) else NoTrialSucceededError.exit_code
+    return SearchResult(
+        name=search.name,
+        ending=ending or search.ending or "",
+        finished=search.finished,
+        seconds=search.seconds,
+        trials=trials,
+        confirmed=confirmed(trials),
+        winner=find_winner(database, search, trials),
+        num_refused=len(read_refusals(database, search.id)),
+        paths=plan.paths,
+        record=database.label,
+        tracking=plan.store.label,
+        worker_logs=worker_logs,
+        undelivered=Outbox(database, search.id).count_waiting(),
+        exit_code=outcome_code if signal_code is None else signal_code,
+    )
+
+
+def summary_of(
+    trials: list[TrialRecord], paths: SearchPaths, winner: Winner | None = None
+) -> dict[str, Any]:
+    """What tracking is told when a driver ends: leaderboard, winner, and the best files."""
+    best = list(best_of_family(trials).values())
+    return {
+        "leaderboard": [
+            {
+                "number": trial.number,
+                "name": trial.name,
+                "family": trial.family,
+                "val_accuracy": trial.val_accuracy,
+                "params": trial.complexity["params"],
+                "macs": trial.complexity["macs"],
+            }
+            for trial in leaderboard(trials)
+        ],
+        **standing_json(confirmed(trials), winner),
+        "checkpoints": [
+            {"number": trial.number, "path": _last_checkpoint(trial, paths)}
+            for trial in (best if winner is None else [*best, winner.model])
+        ],
+    }
+
+
+def _last_checkpoint(trial: TrialRecord, paths: SearchPaths) -> str:
+    name = str(trial.epochs[-1].checkpoint)
+    return str((paths.trial(trial.number).checkpoints / name).absolute())

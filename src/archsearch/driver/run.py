@@ -1,0 +1,280 @@
+"""Runs a search from its request to its result, or continues it; the one entry for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from archsearch.analysis.finalists import missing_runs
+from archsearch.analysis.winner import Winner, find_winner
+from archsearch.driver.assembly import make_director
+from archsearch.driver.continuation import as_recorded, widening_of
+from archsearch.driver.final_report import write_final_report
+from archsearch.driver.heartbeat import Heartbeat
+from archsearch.driver.locations import has_moved, in_its_storage, make_places
+from archsearch.driver.plan import Plan, make_plan
+from archsearch.driver.result import SearchResult, read_result, summary_of
+from archsearch.driver.signals import InterruptedSearchError, Interruption
+from archsearch.driver.winner import settle_winner
+from archsearch.errors import ArchsearchError
+from archsearch.files import write_atomic
+from archsearch.record import lease
+from archsearch.record.consistency import check_record, check_record_is_there
+from archsearch.record.database import Database
+from archsearch.record.outbox import Outbox
+from archsearch.record.paths import RunsFolder
+from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
+from archsearch.record.requests import take_requests
+from archsearch.record.trial import SearchRow, TrialRecord, search_trials
+from archsearch.record.writer import Writer, create_search
+from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
+from archsearch.search.request import SearchRequest
+from archsearch.search.run_state import Conduct
+from archsearch.spaces.load import write_space
+from archsearch.tracking.sender import CLOSE_SECONDS, Sender
+
+URGENT_CLOSE_SECONDS = 2.0
+"""How long tracking may take when the process must be gone within 10 s."""
+
+TrialRunner = Callable[[Conduct, SearchRequest, float], str | None]
+"""Runs trials until the director has nothing left; returns the folder of worker logs."""
+
+
+def run_search(
+    request: SearchRequest,
+    listener: Listener = lambda event: None,
+    *,
+    run_trials: TrialRunner | None = None,
+    read_test_again: bool = False,
+) -> SearchResult:
+    """Run a search, or continue it where its record stands.
+
+    Args:
+        request: What is asked for.
+        listener: Told of everything that happens, from several threads.
+        run_trials: Where trials run; None takes Ray Tune.
+        read_test_again: Let the winner of a search that has finished before answer the test
+            split once more; recorded as a forced reading, beside the first one.
+
+    Raises:
+        UsageError: A name, the space file or an option is wrong, or the name is another search's.
+        UnfitError: The machine, the data or the record cannot be used; another driver runs it.
+        InterruptedSearchError: A signal came before trials ran.
+    """
+    with Interruption() as interruption:
+        plan = make_plan(request, listener)
+        check_record_is_there(plan.paths, plan.database)
+        database = Database.open(plan.database, create=True)
+        try:
+            search = _registered(database, plan)
+            trials = read_trials(database, search.id)
+            plan = as_recorded(plan, search, trials)
+            widening = widening_of(plan, search, len(trials))
+            plan = in_its_storage(plan, search, trials)
+            if not has_moved(plan, search) and _has_all(
+                trials, search, plan.request, is_wider=widening is not None
+            ):
+                if widening is not None:
+                    listener(Said(f"{widening.sentence} Ask for more by --trials +20."))
+                check_record(plan.paths, trials)
+                runs = RunsFolder(plan.request.runs_dir)
+                settle_winner(database, search, runs, listener, force=read_test_again)
+                if Outbox(database, search.id).count_waiting():
+                    sender = _sender(database, search, plan, listener)
+                    sender.start()
+                    sender.close()
+                return read_result(database, search, plan, ending="it had finished before")
+            token = lease.acquire(database, search.id)
+            writer = Writer(database, search.id, token)
+            try:
+                # As the last holder of the lease has left them.
+                search = get_search(database, search.name)
+                trials = read_trials(database, search.id)
+                check_record(plan.paths, trials)
+                return _drive(
+                    plan, search, trials, writer, listener, interruption, run_trials or _on_ray
+                )
+            finally:
+                writer.release()
+        finally:
+            database.close()
+
+
+def _registered(database: Database, plan: Plan) -> SearchRow:
+    """The search's row; made, or found to be the same search."""
+    search = find_search(database, plan.paths.name)
+    if search is None:
+        check_record(plan.paths, ())
+        search = create_search(
+            database,
+            plan.paths.name,
+            identity=plan.identity,
+            settings=plan.settings(),
+            space=plan.space.model_dump(mode="json"),
+        )
+        write_atomic(plan.paths.space, write_space(plan.space))
+    return search
+
+
+def _has_all(
+    trials: Sequence[TrialRecord], search: SearchRow, request: SearchRequest, *, is_wider: bool
+) -> bool:
+    """Whether the search has ended and nothing more is asked for now."""
+    if not search.finished:
+        return False
+    num_trials = len(search_trials(trials))
+    exhausted = search.settings.get("trials", 0) > num_trials and not is_wider
+    return (
+        all(t.is_finished for t in trials)
+        and (exhausted or num_trials >= request.trials)
+        and not missing_runs(trials, request.confirm_spec)
+    )
+
+
+def _drive(
+    plan: Plan,
+    search: SearchRow,
+    trials: Sequence[TrialRecord],
+    writer: Writer,
+    listener: Listener,
+    interruption: Interruption,
+    run_trials: TrialRunner,
+) -> SearchResult:
+    """Hold the lease, run trials, tell tracking, and end in an orderly way whatever happens."""
+    database, runs = writer.database, RunsFolder(plan.request.runs_dir)
+    sender = _sender(database, search, plan, listener)
+    refusals = read_refusals(database, search.id)
+    conduct = Conduct(make_director(plan, writer, trials, refusals, listener))
+    with Heartbeat(writer, conduct.fail) as heartbeat:
+        make_places(plan, listener)
+        search = _started(plan, search, len(trials), writer, listener)
+        conduct.director.restore(trials)
+        sender.start()
+        interruption.attach(
+            drain=lambda: conduct.director.drain("interrupted"),
+            stop=lambda: setattr(conduct, "stop_now", True),
+        )
+
+        def on_started(num_slots: int, devices: str) -> None:
+            ended = tuple(trial_ended(t) for t in conduct.director.trials if t.is_finished)
+            listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
+
+        conduct.on_started = on_started
+        conduct.say = lambda sentence: listener(Said(sentence))
+        heartbeat.watch(lambda: _watch(conduct, plan, search, writer, heartbeat))
+        try:
+            logs = None
+            if conduct.director.unfinished:  # else its driver was killed in its last steps
+                logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
+            if conduct.error is not None:
+                raise conduct.error
+            interruption.detach()  # a signal ends the reading: the same command makes it
+            if interruption.exit_code is None and not conduct.director.unfinished:
+                settle_winner(database, get_search(database, search.name), runs, listener)
+        except InterruptedSearchError:
+            raise
+        except Exception as error:
+            conduct.fail(error)  # as the record is told next
+            raise
+        finally:
+            interruption.detach()
+            _finish(conduct, search.name, plan, writer, interruption, listener)
+            urgent = interruption.is_urgent
+            sender.close(URGENT_CLOSE_SECONDS if urgent else CLOSE_SECONDS)
+    if conduct.error is not None:  # in the last steps: the record or the lease was lost
+        raise conduct.error
+    return read_result(
+        database,
+        get_search(database, search.name),
+        plan,
+        worker_logs=logs,
+        signal_code=interruption.exit_code,
+    )
+
+
+def _started(
+    plan: Plan, search: SearchRow, num_trials: int, writer: Writer, listener: Listener
+) -> SearchRow:
+    """Record that a driver begins or continues, perhaps in a space that has become wider."""
+    widening = widening_of(plan, search, num_trials)
+    if widening is None:
+        writer.start(plan.settings(), plan.announcement(search))
+        return search
+    listener(Said(widening.sentence))
+    search = replace(search, identity=widening.identity, space=widening.space)
+    wider = {"identity": search.identity, "space": search.space}
+    writer.start(plan.settings(), plan.announcement(search), wider=wider)
+    write_atomic(plan.paths.space, write_space(plan.space))
+    return search
+
+
+def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listener) -> Sender:
+    return Sender(
+        database,
+        search.id,
+        plan.store,
+        warn=lambda text: listener(Warned(text)),
+        command=plan.track_command,
+    )
+
+
+def _watch(
+    conduct: Conduct, plan: Plan, search: SearchRow, writer: Writer, heartbeat: Heartbeat
+) -> None:
+    """With every heartbeat: the time budget, and what other commands ask for."""
+    director = conduct.director
+    budget = plan.request.time_budget_seconds
+    if budget is not None and search.seconds + heartbeat.seconds >= budget:
+        director.drain(f"its time budget of {budget:g} s is used up")
+    for kind in take_requests(writer.database, search.id):
+        match kind:
+            case "pause" | "unpause":
+                director.pause(kind == "pause")
+            case "stop":
+                director.close("stopped by `pipeline.control`")
+            case "cancel":
+                director.drain("cancelled by `pipeline.control`")
+                conduct.stop_now = True
+
+
+def _finish(
+    conduct: Conduct,
+    name: str,
+    plan: Plan,
+    writer: Writer,
+    interruption: Interruption,
+    listener: Listener,
+) -> None:
+    """Record how the run ended; the lease may be lost and the disk full by now."""
+    trials, database = conduct.director.trials, writer.database
+    try:
+        search = get_search(database, name)
+        winner = find_winner(database, search, trials)
+        finished, ending = _how_it_ended(conduct, interruption, winner)
+        summary = summary_of(trials, plan.paths, winner)
+        if conduct.error is None and interruption.exit_code is None:  # else somebody waits
+            search = replace(search, finished=finished, ending=ending)
+            summary["reports"] = write_final_report(database, search, plan.paths, trials, listener)
+        writer.finish(finished=finished, ending=ending, summary=summary)
+    except ArchsearchError as error:
+        conduct.fail(error)
+
+
+def _how_it_ended(
+    conduct: Conduct, interruption: Interruption, winner: Winner | None
+) -> tuple[bool, str]:
+    """Whether nothing is left to do, and for a person why the run ended."""
+    if conduct.error is not None:
+        return False, f"ended by an error: {conduct.error}"
+    interrupted = interruption.exit_code is not None
+    is_unread = winner is not None and winner.reading is None
+    if not conduct.director.unfinished and not (interrupted and is_unread):
+        return True, "finished"
+    return False, "interrupted" if interrupted else conduct.director.ending or "interrupted"
+
+
+def _on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str | None:
+    """Trials on Ray Tune; imported here, so that what needs no Ray never loads it."""
+    from archsearch.engine.session import run_on_ray
+
+    return run_on_ray(conduct, request, gpus_per_trial)

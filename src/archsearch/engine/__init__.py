@@ -1,0 +1,1 @@
+"""Runs trials: Ray, workers, placement, lost workers."""

@@ -1,0 +1,61 @@
+"""The Ray actor in which trials run, one after the other on a warm worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ray import tune
+
+from archsearch.engine.data_parallel import Workers
+from archsearch.engine.tune_adapters import ASSIGNMENT, METRIC, REPORT, WAITING
+from archsearch.engine.worker import work
+from archsearch.search.assignment import Assignment, EpochReport, Report
+
+
+class TrialActor(tune.Trainable):
+    """Passes the reports of `work` to Tune, one a step; everything else is there.
+
+    A trial that several workers train is theirs: the actor leads them, and has no device.
+    """
+
+    _workers: Workers | None = None
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the assignment; the work begins with the first step."""
+        self._assignment = Assignment.model_validate_json(config[ASSIGNMENT])
+        self._reports: Iterator[Report | None] | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment on the same warm worker."""
+        self._close()
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The next report; Tune needs a finite metric whatever happened."""
+        if self._reports is None:
+            self._reports = self._begin()
+        report = next(self._reports)
+        if report is None:
+            return {METRIC: 0.0, REPORT: WAITING}
+        accuracy = report.result.val_accuracy if isinstance(report, EpochReport) else 0.0
+        return {METRIC: accuracy, REPORT: report.model_dump_json()}
+
+    def cleanup(self) -> None:
+        """Let go of the trial's memory, log and workers."""
+        self._close()
+        if self._workers is not None:
+            self._workers.end()
+
+    def _begin(self) -> Iterator[Report | None]:
+        if self._assignment.num_workers == 1:
+            return work(self._assignment)
+        if self._workers is None or self._workers.are_gone:
+            self._workers = Workers.for_trial(self._assignment, self.logdir)
+        return self._workers.work(self._assignment)
+
+    def _close(self) -> None:
+        if self._reports is not None:
+            self._reports.close()  # type: ignore[attr-defined]
+            self._reports = None

@@ -1,0 +1,131 @@
+"""Asks a Ray cluster, as a stranger or with a token, whether it answers.
+
+A process of its own (`python -m archsearch.engine.cluster_probe ADDRESS`): Ray's way of
+authentication is one for a whole process, and a wrong token can end that process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from archsearch.addresses import is_loopback
+from archsearch.engine.client import join
+
+ANSWER_SECONDS = 10.0
+_PROCESS_SECONDS = 90.0  # importing Ray on a loaded machine is most of it
+
+Answer = Literal["open", "unauthenticated", "silent"]
+
+
+@dataclass(frozen=True)
+class ClusterAnswer:
+    """What came back.
+
+    Attributes:
+        answer: `open` if the request was served, `unauthenticated` if it was refused for its
+            token or for having none, `silent` if there was no answer that says either.
+        addresses: Of the cluster's living nodes, as far as the cluster tells.
+        told: Ray's own words for `silent`.
+    """
+
+    answer: Answer
+    addresses: list[str] = field(default_factory=list)
+    told: str = ""
+
+
+def ask_cluster(address: str, *, with_token: bool) -> ClusterAnswer:
+    """Ask the cluster at an address for its nodes.
+
+    Args:
+        address: `auto`, `HOST:PORT` or `ray://HOST:PORT`, as `ray.init` takes it.
+        with_token: Send the token that Ray finds here; there must be one, or Ray aborts.
+    """
+    environment = {k: v for k, v in os.environ.items() if with_token or k != "RAY_AUTH_TOKEN"}
+    environment["RAY_AUTH_MODE"] = "token" if with_token else "disabled"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "archsearch.engine.cluster_probe", address],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PROCESS_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return ClusterAnswer("silent", told="it does not answer")
+    try:
+        return ClusterAnswer(**json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        return ClusterAnswer("silent", told=last[:300])
+
+
+def _ask(address: str) -> ClusterAnswer:
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    if address.startswith("ray://"):
+        return _ask_client_server(address)
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+    from ray.exceptions import AuthenticationError, RayError
+
+    raylet: Any = importlib.import_module("ray._raylet")  # has no types
+    try:
+        client = raylet.GcsClient(address=canonicalize_bootstrap_address_or_die(address))
+        nodes = client.get_all_node_info(timeout=ANSWER_SECONDS).values()
+    except AuthenticationError:
+        return ClusterAnswer("unauthenticated")
+    except (ConnectionError, RayError) as error:
+        return ClusterAnswer("silent", told=_line(error))
+    alive = 0  # GcsNodeInfo.GcsNodeState.ALIVE
+    return ClusterAnswer(
+        "open", sorted({n.node_manager_address for n in nodes if n.state == alive})
+    )
+
+
+def _ask_client_server(address: str) -> ClusterAnswer:
+    """Ray's client server, which knows the token too and answers a ping without a session."""
+    grpc: Any = importlib.import_module("grpc")  # has no types
+    from ray._private.grpc_utils import init_grpc_channel  # adds the token where there is one
+    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+
+    messages: Any = ray_client_pb2
+    ping = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
+    target = address.removeprefix("ray://")
+    try:
+        with init_grpc_channel(target) as channel:
+            ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(ping, timeout=ANSWER_SECONDS)
+    except grpc.RpcError as error:
+        if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            return ClusterAnswer("unauthenticated")
+        return ClusterAnswer("silent", told=_line(error.details()))
+    host = target.rpartition(":")[0].strip("[]")
+    return ClusterAnswer("open", _nodes_behind(address) if is_loopback(host) else [host])
+
+
+def _nodes_behind(address: str) -> list[str]:
+    """The nodes of a cluster whose client server is reached on loopback.
+
+    That may be the end of a tunnel to a cluster which listens for everybody elsewhere.
+    """
+    import ray
+
+    join({"address": address, "log_to_driver": False})
+    try:
+        return sorted({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]})
+    finally:
+        ray.shutdown()
+
+
+def _line(words: object) -> str:
+    return " ".join(str(words).split())[:300]
+
+
+if __name__ == "__main__":
+    print(json.dumps(vars(_ask(sys.argv[1]))))

@@ -1,0 +1,35 @@
+"""The in-process twin of the engine: one trial after the other, in the calling process.
+
+For stepping through a trial with a debugger, and for tests; the director cannot tell.
+"""
+
+from __future__ import annotations
+
+from archsearch.engine.worker import work
+from archsearch.halving.decision import Decision
+from archsearch.search.agenda import Pause
+from archsearch.search.assignment import Assignment
+from archsearch.search.request import SearchRequest
+from archsearch.search.run_state import Conduct
+
+
+def run_in_process(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> None:
+    """Run trials one by one until the director has nothing left, or at once on `stop_now`."""
+    director = conduct.director
+    conduct.on_started(1, "this process")
+    while not conduct.stop_now:
+        assignment = director.next_assignment(num_slots=1)
+        if isinstance(assignment, Pause):
+            return
+        _run_trial(conduct, assignment)
+        director.on_released(assignment.number)
+
+
+def _run_trial(conduct: Conduct, assignment: Assignment) -> None:
+    reports = work(assignment)
+    try:
+        for report in reports:
+            if conduct.director.on_report(report) is Decision.STOP or conduct.stop_now:
+                return
+    finally:
+        reports.close()

@@ -1,0 +1,168 @@
+"""Who may reach Ray: loopback for what is started here, a token for clusters beyond it.
+
+Whoever reaches Ray's ports can run code as its user, so a search neither opens them to others
+nor sends its work to a cluster that is open to others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from archsearch.addresses import is_loopback
+from archsearch.engine.cluster_probe import ClusterAnswer, ask_cluster
+from archsearch.errors import UnfitError
+
+HOW_TO_CLOSE = (
+    "restart it with a token: on its first node `ray get-auth-token --generate`, then "
+    "`chmod 600 ~/.ray/auth_token` and that file copied to each node's ~/.ray/auth_token and to "
+    "yours, then `export RAY_AUTH_MODE=token` before `ray stop` and each `ray start`"
+)
+
+
+@contextlib.contextmanager
+def ray_on_loopback() -> Iterator[None]:
+    """Let a Ray that starts in this block listen on 127.0.0.1 only.
+
+    Ray replaces 127.0.0.1 by the machine's outward address and binds to all of them, unless it
+    is told that no other machine will join (as it assumes on macOS and Windows).
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def token_path() -> Path | None:
+    """The file in which Ray looks for the token; None if a variable holds the token itself."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return None
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+
+
+def has_token() -> bool:
+    """Whether Ray would find a token here, a Kubernetes service account's included."""
+    raylet: Any = importlib.import_module("ray._raylet")  # has no types
+    loader = raylet.AuthenticationTokenLoader.instance()
+    loader.reset_cache()
+    return bool(loader.has_token(ignore_auth_mode=True))
+
+
+def make_token() -> None:
+    """Make the token that a local Ray would make, which writes it for everybody to read."""
+    path = token_path()
+    if path is None or path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with contextlib.suppress(OSError):  # then Ray says what it cannot do
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+            # Whole or not at all, and never in place of another search's that starts now.
+            os.link(temporary, path)
+        finally:
+            temporary.unlink()
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether somebody else on this machine may read or change a file."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def protect_token() -> str | None:
+    """Close a token file that others can read; the sentence that says so, if it was open.
+
+    Raises:
+        UnfitError: It is somebody else's file, so it stays open.
+    """
+    path = token_path()
+    try:
+        if path is None or not readable_by_others(path):
+            return None
+        path.chmod(0o600)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.EROFS:  # a container's mounted secret: its mode is the mount's
+            return None
+        raise UnfitError(
+            f"others can read Ray's token in {path}, and it cannot be closed "
+            f"({error.strerror}): have its owner run `chmod 600 {path}`, or put a copy of your "
+            "own elsewhere and name it by RAY_AUTH_TOKEN_PATH"
+        ) from error
+    return f"Others could read Ray's token: {path} is yours alone now (mode 600)."
+
+
+def admit_cluster(address: str | None) -> list[str]:
+    """Refuse a Ray cluster that anybody who reaches it can use; send the token where one is asked.
+
+    Args:
+        address: As `--address`; None for a Ray that is started here.
+
+    Returns:
+        What a person should know.
+
+    Raises:
+        UnfitError: The cluster listens beyond loopback and asks for no token, or for another
+            one than this machine has.
+    """
+    if address is None:
+        return []
+    as_stranger = ask_cluster(address, with_token=False)
+    if as_stranger.answer == "open":
+        _check_nobody_else_can(address, as_stranger)
+        return []
+    if as_stranger.answer == "silent":
+        return []  # joining it will say what is wrong, or that it has woken up
+    return _send_token(address)
+
+
+def _check_nobody_else_can(address: str, answer: ClusterAnswer) -> None:
+    beyond = [host for host in answer.addresses if not is_loopback(host)]
+    if not beyond:
+        return
+    shown = ", ".join(beyond[:3]) + (", …" if len(beyond) > 3 else "")
+    raise UnfitError(
+        f"the Ray cluster at {address} listens beyond loopback ({shown}) and asks for no token: "
+        f"whoever reaches it can run code there and read what you send. Not joined; {HOW_TO_CLOSE}"
+    )
+
+
+def _send_token(address: str) -> list[str]:
+    """Make Ray send its token from now on; the cluster at the address has asked for one."""
+    if not has_token():
+        raise UnfitError(
+            f"the Ray cluster at {address} asks for a token, and there is none here: copy the "
+            "cluster's ~/.ray/auth_token to yours (`chmod 600 ~/.ray/auth_token`), or name the "
+            "file by RAY_AUTH_TOKEN_PATH"
+        )
+    fixed = protect_token()
+    if ask_cluster(address, with_token=True).answer == "unauthenticated":
+        where = token_path() or "the variable RAY_AUTH_TOKEN"
+        raise UnfitError(
+            f"the Ray cluster at {address} does not take the token in {where}: it is another "
+            "cluster's, or an old one; copy the one of the cluster's head"
+        )
+    _enable_token_auth()
+    return [fixed] if fixed else []
+
+
+def _enable_token_auth() -> None:
+    """Joining by an explicit address, Ray sends no token that it has."""
+    from ray._private.authentication import authentication_token_setup
+
+    authentication_token_setup._enable_token_auth()

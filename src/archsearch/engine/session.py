@@ -1,0 +1,277 @@
+"""Ray: started on this machine or joined, Tune run once, everything ended again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from archsearch.engine.autoscaling import Scouts
+from archsearch.engine.capacity import check_room
+from archsearch.engine.client import join, tune_stays_here
+from archsearch.engine.cluster import (
+    check_command_line,
+    keep_credentials_here,
+    workers_environment,
+)
+from archsearch.engine.security import make_token, protect_token, ray_on_loopback
+from archsearch.errors import UnfitError
+from archsearch.phrases import plural
+from archsearch.search.request import SearchRequest
+from archsearch.search.run_state import Conduct
+from archsearch.search.slots import TrialShape
+
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # The record is the state: Tune's own snapshots are never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+_NEEDED = {
+    # Else Tune starts a preempted trial again by itself: the same attempt, and nobody is told.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    # Else workers start one after the other: Tune asks a searcher for the next trial when the
+    # last one's worker is there. How many trials there are at a time, the director knows.
+    "TUNE_MAX_PENDING_TRIALS_PG": str(10**6),
+}
+
+_LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
+"""Little: data is mapped from one file, and results are small."""
+
+
+def _load_ray() -> None:
+    """Set what Ray reads when it is imported, then import it, which takes seconds."""
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    os.environ.update(_NEEDED)
+    import ray  # noqa: F401 -- for what follows
+
+
+@contextlib.contextmanager
+def _signals_stay_ours() -> Iterator[None]:
+    """Ray takes SIGTERM when it starts, and would answer it by exit code 15 and no word."""
+    import ray
+
+    utils: Any = ray._private.utils
+    take = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = take
+
+
+@contextlib.contextmanager
+def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
+    """Ray, started or joined; yields the folder of its logs on this machine.
+
+    A Ray started here listens on loopback only and ends with the block.
+
+    Raises:
+        UnfitError: Ray cannot be started, or the cluster cannot be joined.
+    """
+    _load_ray()
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        with contextlib.ExitStack() as starting:
+            starting.enter_context(_signals_stay_ours())
+            if request.address is not None:
+                check_command_line()
+                code = starting.enter_context(workers_environment())
+                options |= {"address": request.address, "runtime_env": code}
+            else:
+                starting.enter_context(ray_on_loopback())
+                options |= {
+                    "address": "local",  # whatever RAY_ADDRESS says
+                    "include_dashboard": False,
+                    "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
+                    "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
+                } | _local_resources(request, shape)
+                make_token()
+                protect_token()
+            _join(request.address, options)
+        # A paragraph for each lost worker, on standard output: the director says a sentence.
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
+        node: Any = ray._private.worker.global_worker.node
+        yield "" if node is None else str(node.get_session_dir_path())
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str | None, options: dict[str, Any]) -> None:
+    try:
+        join(options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        what = f"join the Ray cluster at {address}" if address else "start Ray"
+        raise UnfitError(f"cannot {what}: {error}") from error
+
+
+def _local_resources(request: SearchRequest, shape: TrialShape) -> dict[str, Any]:
+    """Room for as many trials as were asked for, even on fewer cores; else what there is."""
+    if request.concurrency is None:
+        return {}
+    wanted = request.concurrency * shape.total_cpus
+    return {"num_cpus": max(wanted, len(os.sched_getaffinity(0)))}
+
+
+class SlotCounter:
+    """How many trials may run at a time; grows and shrinks with the cluster."""
+
+    _REFRESH_SECONDS = 2.0
+
+    def __init__(self, request: SearchRequest, shape: TrialShape) -> None:
+        self._request = request
+        self._shape = shape
+        self._counted = 1
+        self._next_count = -math.inf
+
+    def __call__(self) -> int:
+        """The slots of now, at least one: an autoscaling cluster may start empty."""
+        now = time.monotonic()
+        if now >= self._next_count:
+            self._next_count = now + self._REFRESH_SECONDS
+            self._counted = self._count()
+        return self.bounded(self._counted)
+
+    def bounded(self, num_open: int) -> int:
+        """So many trials as may run at a time, of those that could."""
+        limit = self._request.concurrency
+        return num_open if limit is None else min(num_open, limit)
+
+    def _count(self) -> int:
+        import ray
+
+        return max(1, self._shape.slots_on(ray.nodes()))
+
+
+def gpus_of_cluster(request: SearchRequest) -> float:
+    """How many GPUs the cluster has now; nodes that an autoscaler may add are not known to Ray.
+
+    Raises:
+        UnfitError: The cluster cannot be joined.
+    """
+    import ray
+
+    with ray_session(request, TrialShape()):
+        return float(ray.cluster_resources().get("GPU", 0))
+
+
+def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str:
+    """Run trials on Ray until the director has nothing left, or at once on `stop_now`.
+
+    Returns:
+        The folder of Ray's logs on this machine.
+
+    Raises:
+        UnfitError: Ray cannot be started or joined, or has no room for one trial.
+    """
+    shape = request.shape(gpus_per_trial)
+    _load_ray()
+    if conduct.stop_now:  # as it is only noticed again when Ray has started
+        return ""
+    with ray_session(request, shape) as logs:
+        _check_room(request, shape)
+        slots = SlotCounter(request, shape)
+        conduct.on_started(slots(), _devices())
+        if not conduct.stop_now:
+            _run_tune(conduct, slots, shape, is_cluster=request.address is not None)
+    return logs
+
+
+def _check_room(request: SearchRequest, shape: TrialShape) -> None:
+    import ray
+
+    if request.address is None:  # a cluster may still grow
+        there = ray.cluster_resources()
+        num_cpus, num_gpus = there.get("CPU", 0), there.get("GPU", 0)
+        check_room(shape, num_cpus, num_gpus)
+
+
+def _devices() -> str:
+    """What Ray has, for a person."""
+    import ray
+
+    there = ray.cluster_resources()
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    gpus = f", {there['GPU']:g} GPUs" if there.get("GPU") else ""
+    return f"{there.get('CPU', 0):g} CPUs{gpus} on {plural(nodes, 'node')}"
+
+
+def _resources(shape: TrialShape) -> Any:
+    """What a trial's actor asks Tune for, for itself.
+
+    Several workers are placed by Ray Train, in a placement group of their own; it cannot use
+    Tune's. Then the actor only leads them, and asks for a byte, the least that Tune accepts.
+    """
+    from ray import tune
+
+    if shape.num_workers > 1:
+        return tune.PlacementGroupFactory([{"memory": 1}])
+    return {"cpu": shape.num_cpus, "gpu": shape.num_gpus}
+
+
+def _run_tune(
+    conduct: Conduct, slots: SlotCounter, shape: TrialShape, *, is_cluster: bool
+) -> None:
+    from ray import tune
+
+    from archsearch.engine.actor import TrialActor
+    from archsearch.engine.tune_adapters import (
+        DirectedScheduler,
+        DirectedSearcher,
+        Fleet,
+        StopNow,
+        StoppedNow,
+    )
+
+    keep_credentials_here()
+    # A lost worker is told by the director in a sentence, not by Tune in a traceback.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    fleet = Fleet(conduct)
+    scouts = Scouts(shape, conduct.say)
+
+    def on_turn() -> None:
+        if is_cluster and scouts.is_due:
+            scouts.turn(slots(), slots.bounded(conduct.director.num_open), fleet.num_waiting)
+
+    scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
+    with contextlib.ExitStack() as ending:
+        ending.callback(shutil.rmtree, scratch, ignore_errors=True)
+        ending.enter_context(tune_stays_here(scratch))
+        ending.callback(scouts.end)
+        ending.enter_context(contextlib.suppress(StoppedNow))  # actors end with the Ray session
+        tune.Tuner(
+            tune.with_resources(TrialActor, _resources(shape)),
+            tune_config=tune.TuneConfig(
+                search_alg=DirectedSearcher(fleet, slots),
+                scheduler=DirectedScheduler(fleet),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(scratch),
+                verbose=0,
+                stop=StopNow(fleet, on_turn),
+                # Stopped trials have published their checkpoint already.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()

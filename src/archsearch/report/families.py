@@ -1,0 +1,105 @@
+"""The sections on what accuracy costs, and on the families side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from archsearch.analysis.finalists import Confirmed
+from archsearch.analysis.pareto import COSTS, front_of, train_seconds
+from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.verdict import Verdict
+from archsearch.record.trial import leaderboard
+from archsearch.report.conclusions import TRIAL_COLUMNS, trial_row
+from archsearch.report.figures_outcome import families_figure, pareto_figure
+from archsearch.report.parts import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    accuracy,
+    counted,
+    number,
+    seconds_cell,
+    words,
+)
+
+
+def cost_section(evidence: Evidence) -> Section:
+    """What accuracy costs: the Pareto fronts."""
+    figures = [pareto_figure(evidence, cost) for cost in COSTS]
+    fronts = {cost: {t.number for t in front_of(evidence.searched, cost)} for cost in COSTS}
+    members = [
+        trial
+        for trial in leaderboard(evidence.searched)
+        if any(trial.number in front for front in fronts.values())
+    ]
+    rows = tuple(
+        (
+            *trial_row(trial),
+            words(", ".join(_SHORT[cost] for cost in COSTS if trial.number in fronts[cost])),
+        )
+        for trial in members
+    )
+    table = Table(
+        "Trials on a front",
+        (*TRIAL_COLUMNS, Column("Unbeaten in", "text")),
+        rows,
+        is_folded=True,
+    )
+    drawn = tuple(f for f in figures if f is not None)
+    if not drawn:
+        return Section("cost", "What accuracy costs", ("No trial has been trained to the end.",))
+    return Section("cost", "What accuracy costs", (), (table,), small_figures=drawn)
+
+
+_SHORT = {"params": "parameters", "macs": "MACs", "seconds": "time"}
+
+
+def families_section(evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed]) -> Section:
+    """The families side by side."""
+    rows = tuple(_family_row(evidence, verdict, board, family) for family in evidence.families)
+    table = Table(
+        "Families",
+        (
+            Column("Family", "text"),
+            Column("Trials"),
+            Column("Outcomes", "text"),
+            Column("Random arm"),
+            Column("Median error at matched MACs"),
+            Column("Best accuracy"),
+            Column("Best variant", "text"),
+            Column("Its arm", "text"),
+            Column("Best confirmed"),
+            Column("Epochs"),
+            Column("Training"),
+        ),
+        rows,
+        note="The median error is the random arm's; the best of a family may be the sampler's "
+        "find, and is the best of many noisy results.",
+    )
+    figure = families_figure(evidence)
+    return Section("families", "Families side by side", (), (table,), (figure,) if figure else ())
+
+
+def _family_row(
+    evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed], family: str
+) -> tuple[Cell, ...]:
+    trials = [t for t in evidence.searched if t.family == family]
+    outcomes = Counter(t.outcome or "unfinished" for t in trials)
+    share = verdict.families.get(family)
+    best = share.best if share else None
+    estimates = [c.estimate.estimate for c in board if c.finalist.family == family and c.estimate]
+    return (
+        words(family),
+        number(len(trials)),
+        words(counted(outcomes.most_common())),
+        number(share.num_members if share else 0),
+        accuracy(share.edf.median_error() if share else None),
+        accuracy(best.val_accuracy if best else None),
+        words(best.name if best else "–"),
+        words(best.arm if best else "–"),
+        accuracy(max(estimates, default=None)),
+        number(sum(len(t.epochs) for t in trials)),
+        seconds_cell(sum(train_seconds(t) for t in trials)),
+    )

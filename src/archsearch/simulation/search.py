@@ -1,0 +1,195 @@
+"""One simulated search: a virtual clock around the study, draws, rungs and rulings of a real one.
+
+The director, and everything that it asks, is the one that runs on Ray; workers are replaced by a
+heap of moments at which epochs end, and the record by nothing, since nobody can kill a
+simulation and what the director knows is all there is to read. Real time is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.data import PreparedData
+from archsearch.halving.decision import Decision
+from archsearch.halving.rung_table import RungTable
+from archsearch.halving.rungs import Ladder
+from archsearch.record.paths import SearchPaths
+from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
+from archsearch.record.writer import Ending
+from archsearch.search.agenda import Pause
+from archsearch.search.assignment import Assignment
+from archsearch.search.director import Director
+from archsearch.search.draws import Draws
+from archsearch.search.events import Event, Listener, WarnedOfUnfairness
+from archsearch.search.patience import Patience
+from archsearch.search.slots import TrialShape
+from archsearch.search.study import Study
+from archsearch.simulation.clock import Clock, Run
+from archsearch.simulation.curves import World
+from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.trial_config import TrialConfig
+
+DATA = PreparedData(
+    name="simulated",
+    path="/nowhere",
+    num_classes=10,
+    in_channels=1,
+    image_size=32,
+    class_names=tuple("0123456789"),
+    num_train=1000,
+    num_val=1000,
+    num_test=1000,
+    train_size=None,
+    mean=(0.5,),
+    std=(0.5,),
+    digest="simulated",
+    split_digest="simulated",
+    flip=False,
+)
+"""What the director hands to workers; nobody reads it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a simulated search is run.
+
+    Attributes:
+        space: What is searched.
+        ladder: Full fidelity and rungs.
+        trials: How many.
+        workers: Trials at a time.
+        random_share: As `--random-share`.
+        seed: Of the draws, as `--seed`.
+        data: What images the space's members are made for.
+    """
+
+    space: SearchSpace
+    ladder: Ladder
+    trials: int = 60
+    workers: int = 4
+    random_share: float = 0.1
+    seed: int = 0
+    data: PreparedData = DATA
+
+
+@dataclass(frozen=True)
+class SimulatedSearch:
+    """What a simulated search leaves behind.
+
+    Attributes:
+        setting: How it was run.
+        trials: As a real search would have recorded them.
+        num_refused: Draws that took no number.
+        seconds: Simulated time from the first trial's start to the last one's end.
+        device_seconds: Simulated time that workers trained, added up.
+        warned_of: Families of which a person would have been warned that they are stopped
+            unfairly, in that order.
+    """
+
+    setting: Setting
+    trials: list[TrialRecord]
+    num_refused: int
+    seconds: float
+    device_seconds: float
+    warned_of: tuple[str, ...]
+
+
+def simulate(setting: Setting, world: World) -> SimulatedSearch:
+    """Run one search on the virtual clock.
+
+    Raises:
+        UnfitError: No member of the space is feasible in this world.
+    """
+    refusals: list[Refusal] = []
+    warned_of: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, WarnedOfUnfairness):
+            warned_of.append(event.family)
+
+    director = _director(setting, world, refusals, listen)
+    clock = Clock()
+    while True:
+        answer = director.next_assignment(setting.workers)
+        if isinstance(answer, Assignment):
+            clock.start(Run(answer, world.curve(answer.config)))
+        elif clock.is_idle:
+            assert answer is Pause.DONE
+            break
+        else:
+            run = clock.advance()
+            if director.on_report(run.report()) is Decision.STOP:
+                director.on_released(run.assignment.number)
+            else:
+                clock.start(run)
+    return SimulatedSearch(
+        setting=setting,
+        trials=director.trials,
+        num_refused=len(refusals),
+        seconds=clock.now,
+        device_seconds=clock.device_seconds,
+        warned_of=tuple(warned_of),
+    )
+
+
+def _director(
+    setting: Setting, world: World, refusals: list[Refusal], listener: Listener
+) -> Director:
+    """The real director, with nobody to write down what it decides."""
+    study = Study(setting.space, setting.seed)
+    draws = Draws(
+        space=setting.space,
+        study=study,
+        preflight=_Counted(world),
+        input_spec=setting.data.input_spec,
+        max_epochs=setting.ladder.max_epochs,
+        seed=setting.seed,
+        random_share=setting.random_share,
+        on_refusal=refusals.append,
+    )
+    return Director(
+        writer=_Unwritten(),
+        paths=SearchPaths(Path("/nowhere")),
+        draws=draws,
+        study=study,
+        rungs=RungTable(setting.ladder),
+        data=setting.data,
+        num_trials=setting.trials,
+        shape=TrialShape(),
+        patience=Patience(),
+        listener=listener,
+    )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Pre-flight without caps, by what the world says that a variant costs."""
+
+    world: World
+
+    def check(self, config: TrialConfig) -> dict[str, Any]:
+        """The cost of a variant."""
+        return dict(self.world.complexity(config))
+
+
+class _Unwritten:
+    """A record that nobody reads; the director holds all trials itself."""
+
+    def add_trial(self, trial: TrialRecord) -> None: ...
+
+    def add_attempt(self, number: int, attempt: int) -> None: ...
+
+    def end_attempts(self, number: int, ended: str, reason: str) -> None: ...
+
+    def add_epoch(
+        self,
+        number: int,
+        epoch: EpochRecord,
+        *,
+        shadow_rung_epochs: int | None = None,
+        ending: Ending | None = None,
+    ) -> None: ...
+
+    def end_trial(self, number: int, ending: Ending) -> None: ...
