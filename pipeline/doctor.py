@@ -27,16 +27,16 @@ def doctor(
     """Look at what searches need."""
     from archsearch.doctor.checks import examine
 
-    findings = examine(runs_dir, tracking_uri)
+    results = examine(runs_dir, tracking_uri)
     if json:
-        print(json_module.dumps([vars(finding) for finding in findings], indent=2))
+        print(json_module.dumps([vars(result) for result in results], indent=2))
     else:
-        for finding in findings:
-            mark = "ok " if finding.advice is None else "FIX"
-            print(f"{mark} {finding.about}: {finding.told}")
-            if finding.advice is not None:
-                print(f"    {finding.advice}")
-    sys.exit(0 if all(finding.advice is None for finding in findings) else 3)
+        for result in results:
+            mark = "ok " if result.advice is None else "FIX"
+            print(f"{mark} {result.about}: {result.told}")
+            if result.advice is not None:
+                print(f"    {result.advice}")
+    sys.exit(0 if all(result.advice is None for result in results) else 3)
 
 
 if __name__ == "__main__":

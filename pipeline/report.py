@@ -12,7 +12,7 @@ from pipeline._options import Database, RunsDir
 from pipeline._record import SearchName
 
 if TYPE_CHECKING:
-    from archsearch.analysis.recorded_search import Evidence
+    from archsearch.analysis.recorded_search import RecordedSearch
     from archsearch.report.write import WrittenReport
 
 app = new_app(
@@ -43,12 +43,12 @@ def report(
     ] = False,
 ) -> None:
     """Write a search's report."""
-    from archsearch.analysis.recorded_search import evidence_of
+    from archsearch.analysis.recorded_search import recorded_search_of
     from archsearch.report.write import watch_report, write_report
 
     first = True
 
-    def told(written: WrittenReport, evidence: Evidence) -> None:
+    def told(written: WrittenReport, recorded: RecordedSearch) -> None:
         nonlocal first
         if first:
             for path in written.paths:
@@ -56,16 +56,16 @@ def report(
             if open_page:
                 typer.launch(written.page.absolute().as_uri())
         if watch:
-            trials = evidence.trials
+            trials = recorded.trials
             ended = sum(trial.is_finished for trial in trials)
-            print(f"{evidence.state}: {ended} of {len(trials)} trials ended", flush=True)
+            print(f"{recorded.state}: {ended} of {len(trials)} trials ended", flush=True)
         first = False
 
     if watch:
         watch_report(name, runs_dir, database, on_written=told)
     else:
-        evidence = evidence_of(name, runs_dir, database)
-        told(write_report(evidence), evidence)
+        recorded = recorded_search_of(name, runs_dir, database)
+        told(write_report(recorded), recorded)
 
 
 if __name__ == "__main__":

@@ -80,12 +80,12 @@ def simulate(
     given = {"trials": trials, "workers": workers, "random_share": random_share, "seed": seed}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     setting = replace(setting, **changes)
-    findings = list(simulate_many(setting, world, searches, matched))
-    summary = summarise(findings, world)
+    outcomes = list(simulate_many(setting, world, searches, matched))
+    summary = summarise(outcomes, world)
     if json:
-        print(json_module.dumps(as_json(world, setting, findings, summary), indent=2))
+        print(json_module.dumps(as_json(world, setting, outcomes, summary), indent=2))
     else:
-        print_simulation(world, setting, findings, summary, matched, Console())
+        print_simulation(world, setting, outcomes, summary, matched, Console())
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from archsearch.record.reader import get_search, read_refusals, read_trials
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
-from archsearch.search.lost_worker import Loss
+from archsearch.search.lost_worker import LostWorker
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import Conduct
+from archsearch.search.run_state import RunState
 from archsearch.storage import storage_path
 from archsearch.training.checkpoint_file import (
     CheckpointHeader,
@@ -89,15 +89,15 @@ class SyntheticRunner:
     num_slots: int = 1
     die_after: int | None = None
     end: Callable[[Assignment, int], EndReport | None] = lambda assignment, epoch: None
-    lose: Callable[[Assignment, int], Loss | None] = lambda assignment, epoch: None
+    lose: Callable[[Assignment, int], LostWorker | None] = lambda assignment, epoch: None
     together: list[tuple[Assignment, set[int]]] = field(default_factory=list, init=False)
     events: int = field(default=0, init=False)
 
-    def __call__(self, conduct: Conduct, request: SearchRequest, gpus: float) -> None:
-        conduct.on_started(self.num_slots, "no device")
+    def __call__(self, run_state: RunState, request: SearchRequest, gpus: float) -> None:
+        run_state.on_started(self.num_slots, "no device")
         running: dict[int, tuple[Assignment, list[EpochResult]]] = {}
-        while not conduct.stop_now:
-            answer = conduct.director.next_assignment(self.num_slots)
+        while not run_state.stop_now:
+            answer = run_state.director.next_assignment(self.num_slots)
             if isinstance(answer, Assignment):
                 running[answer.number] = (answer, self._recovered(answer))
                 continue
@@ -109,12 +109,12 @@ class SyntheticRunner:
                 loss = self.lose(assignment, len(history) + 1)
                 if loss is not None:
                     del running[number]
-                    conduct.director.on_lost(number, loss)
+                    run_state.director.on_lost(number, loss)
                     self._event()
                     continue
                 report = self._one_epoch(assignment, history)
-                if conduct.director.on_report(report) is Decision.STOP:
-                    conduct.director.on_released(number)
+                if run_state.director.on_report(report) is Decision.STOP:
+                    run_state.director.on_released(number)
                     del running[number]
                 self._event()
 

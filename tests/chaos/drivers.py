@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from archsearch.driver.run import TrialRunner, run_search
 from archsearch.errors import ArchsearchError
-from archsearch.search.events import Event, Warned
+from archsearch.search.events import Event, WarningNotice
 from archsearch.search.request import SearchRequest
 from tests.search_support import SyntheticRunner, learning_curve
 
@@ -110,7 +110,7 @@ def start(
     warnings: list[str] = []
 
     def listen(event: Event) -> None:
-        if isinstance(event, Warned):
+        if isinstance(event, WarningNotice):
             warnings.append(event.text)
 
     code, told = CRASHED, ""

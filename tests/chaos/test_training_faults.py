@@ -17,7 +17,7 @@ from archsearch.halving.decision import Decision, standing
 from archsearch.record.trial import TrialRecord, incumbent
 from archsearch.schema import InputSpec
 from archsearch.search.request import SearchRequest
-from archsearch.search.study import told
+from archsearch.search.study import feedback_of
 from archsearch.spaces.catalogue import parse_name
 from archsearch.training import loop
 from archsearch.training.footprint import training_memory
@@ -117,8 +117,8 @@ def test_what_is_no_number_ends_a_trial_in_its_epoch_and_counts_nowhere(
         assert [e.epoch for e in trial.epochs] == list(range(1, epoch + 1))
         assert trial.epochs[-1].val_accuracy is None
         assert trial.attempts == {1: "finished"}
-        assert told(trial).state is TrialState.PRUNED
-        assert not told(trial).feasible
+        assert feedback_of(trial).state is TrialState.PRUNED
+        assert not feedback_of(trial).feasible
     best = incumbent(trials)
     assert best is not None
     assert best.number not in hooks
@@ -188,8 +188,8 @@ def test_out_of_memory_halves_the_micro_batch_and_ends_one_trial_alone(
     assert ended.outcome == "out_of_memory"
     assert "at step 7" in str(ended.reason)
     assert len(ended.epochs) == 1
-    assert told(ended).state is TrialState.PRUNED
-    assert not told(ended).feasible
+    assert feedback_of(ended).state is TrialState.PRUNED
+    assert not feedback_of(ended).feasible
     assert all(trial.attempts == {1: "finished"} for trial in trials)
     # The neighbour between them is what it is without them.
     assert trials[1].params == trained.recorded.trials[1].params

@@ -25,7 +25,7 @@ from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
 from archsearch.tracking.courier import Courier
 from archsearch.tracking.sender import Sender, deliver
-from archsearch.tracking.sender_lease import Turn
+from archsearch.tracking.sender_lease import SenderLease
 from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.translation import UNIQUE_TAG
 from archsearch.tracking.views import TRIALS, view_links, view_path
@@ -446,7 +446,7 @@ def test_a_start_that_is_refused_waits_with_all_that_follows(
 
 def test_only_one_delivers_at_a_time(store: TrackingStore, record: Recorded) -> None:
     record.start()
-    driver = Turn(record.database, record.search.id)
+    driver = SenderLease(record.database, record.search.id)
     assert driver.hold()
     with pytest.raises(UnfitError, match=f"process {os.getpid()}"):
         deliver(record.database, record.search.id, store)

@@ -15,7 +15,7 @@ from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
-from archsearch.search.events import Event, Warned
+from archsearch.search.events import Event, WarningNotice
 from archsearch.search.request import SearchRequest
 from archsearch.tracking.client import open_client
 from archsearch.tracking.sender import deliver
@@ -103,7 +103,7 @@ def test_with_a_wrong_password_a_search_goes_on_says_what_to_do_and_is_delivered
     result = run_search(request, events.append, run_trials=SyntheticRunner())
     assert result.finished
     assert result.undelivered > 0
-    warned = [event.text for event in events if isinstance(event, Warned)]
+    warned = [event.text for event in events if isinstance(event, WarningNotice)]
     assert len(warned) == 2
     assert "MLFLOW_TRACKING_PASSWORD" in warned[0]
     assert "the search goes on" in warned[0]

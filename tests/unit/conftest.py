@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.analysis.recorded_search import Evidence, evidence_of
+from archsearch.analysis.recorded_search import RecordedSearch, recorded_search_of
 from archsearch.driver.run import run_search
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.request import SearchRequest
@@ -24,9 +24,9 @@ class Searched:
     name: str
     runs_dir: Path
 
-    def evidence(self) -> Evidence:
+    def recorded(self) -> RecordedSearch:
         """What it left behind, read anew."""
-        return evidence_of(self.name, self.runs_dir)
+        return recorded_search_of(self.name, self.runs_dir)
 
 
 def noisy_curve(assignment: Assignment, epoch: int) -> float:
@@ -69,9 +69,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Sear
 
 
 @pytest.fixture(scope="session")
-def evidence(searched: Searched) -> Evidence:
+def recorded(searched: Searched) -> RecordedSearch:
     """What that search left behind."""
-    return searched.evidence()
+    return searched.recorded()
 
 
 SPACE = """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archsearch.analysis.pareto import train_seconds
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.timeline import Span, num_slots
 from archsearch.record.trial import TrialRecord
 
@@ -35,7 +35,7 @@ class DeviceTime:
     shares: tuple[TimeShare, ...]
 
 
-def device_time(evidence: Evidence, spans: Sequence[Span]) -> DeviceTime:
+def device_time(recorded: RecordedSearch, spans: Sequence[Span]) -> DeviceTime:
     """Account for the slots' time.
 
     Seconds of epochs are measured by the workers. Repeated epochs (started again because their
@@ -45,13 +45,13 @@ def device_time(evidence: Evidence, spans: Sequence[Span]) -> DeviceTime:
     """
     slots = num_slots(spans)
     by_use = {use: 0.0 for use in _EXPLANATIONS}
-    for trial in evidence.trials:
+    for trial in recorded.trials:
         by_use[_use_of(trial)] += train_seconds(trial)
-        by_use["repeated"] += _repeated_seconds(trial, evidence)
+        by_use["repeated"] += _repeated_seconds(trial, recorded)
     in_attempts = sum(span.seconds for span in spans)
     by_use["overhead"] = max(0.0, in_attempts - sum(by_use.values()))
     used = sum(by_use.values())
-    capacity = max(slots * evidence.search.seconds, used)
+    capacity = max(slots * recorded.search.seconds, used)
     by_use["waiting"] = capacity - used
     shares = tuple(
         TimeShare(use, seconds, _EXPLANATIONS[use])
@@ -85,10 +85,10 @@ def _use_of(trial: TrialRecord) -> str:
             return "lost"
 
 
-def _repeated_seconds(trial: TrialRecord, evidence: Evidence) -> float:
+def _repeated_seconds(trial: TrialRecord, recorded: RecordedSearch) -> float:
     """Seconds in epochs that count twice; the epoch in which a trial broke is none of them."""
-    recorded = len(trial.epochs)
-    started = evidence.epochs_started.get(trial.number, recorded)
+    num_recorded = len(trial.epochs)
+    started = recorded.epochs_started.get(trial.number, num_recorded)
     broke = trial.outcome not in ("completed", "stopped")
-    repeated = max(0, started - recorded - broke)
-    return repeated * train_seconds(trial) / recorded if recorded else 0.0
+    repeated = max(0, started - num_recorded - broke)
+    return repeated * train_seconds(trial) / num_recorded if num_recorded else 0.0

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.trial import TrialRecord
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import Suggester
@@ -74,19 +74,19 @@ class Importances:
 ALL_FAMILIES = "all families"
 
 
-def importances(evidence: Evidence, seed: int = 0) -> list[Importances]:
+def importances(recorded: RecordedSearch, seed: int = 0) -> list[Importances]:
     """The shared training fields over all families, then each family's parameters.
 
     Args:
-        evidence: The search.
+        recorded: The search.
         seed: Of the shuffles and of the drawing from more than `MAX_TRIALS` trials.
     """
-    space = evidence.space
+    space = recorded.space
     if space is None:
         return []
     completed = [
         trial
-        for trial in evidence.searched
+        for trial in recorded.searched
         if trial.outcome == "completed"
         and trial.val_accuracy is not None
         and space.fits(trial.params)

@@ -31,7 +31,7 @@ _LOGS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RecordedSearch:
     """One search as its record and its files have it at one moment.
 
     Attributes:
@@ -120,14 +120,14 @@ class Evidence:
         return self.search.settings.get(name)
 
 
-def read_evidence(
+def read_recorded_search(
     database: Database,
     search: SearchRow,
     paths: SearchPaths,
     state: State,
     trials: Sequence[TrialRecord] | None = None,
-) -> Evidence:
-    """A search's evidence from an open record.
+) -> RecordedSearch:
+    """A search from an open record.
 
     Args:
         database: The record.
@@ -142,7 +142,7 @@ def read_evidence(
     # Attempts first: each one's trial is then among the trials read later.
     attempts = read_attempts(database, search.id)
     known = read_trials(database, search.id) if trials is None else list(trials)
-    return Evidence(
+    return RecordedSearch(
         search=search,
         state=state,
         trials=known,
@@ -155,8 +155,10 @@ def read_evidence(
     )
 
 
-def evidence_of(name: str, runs_dir: Path | str, database: str | None = None) -> Evidence:
-    """The evidence of a search by name.
+def recorded_search_of(
+    name: str, runs_dir: Path | str, database: str | None = None
+) -> RecordedSearch:
+    """A search by name.
 
     Args:
         name: The search's name.
@@ -171,6 +173,6 @@ def evidence_of(name: str, runs_dir: Path | str, database: str | None = None) ->
     record = existing_record(runs, name, database)
     try:
         search = get_search(record, name)
-        return read_evidence(record, search, runs.of(search), state_of(record, search))
+        return read_recorded_search(record, search, runs.of(search), state_of(record, search))
     finally:
         record.close()

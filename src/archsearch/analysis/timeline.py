@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.attempts import AttemptRecord
 from archsearch.record.trial import EpochRecord, TrialRecord
 
@@ -45,24 +45,24 @@ class Span:
         return (self.end_ms - self.begin_ms) / 1000
 
 
-def spans_of(evidence: Evidence) -> list[Span]:
+def spans_of(recorded: RecordedSearch) -> list[Span]:
     """All attempts in the order in which they were issued, each in its lane.
 
     Lanes are the workers, if every attempt's log is here and there are few; else slots: as many
     as attempts ever ran at one time.
     """
-    trials = {trial.number: trial for trial in evidence.trials}
-    epochs = _epochs_by_attempt(evidence.trials)
-    last = {attempt.number: attempt.attempt for attempt in evidence.attempts}
+    trials = {trial.number: trial for trial in recorded.trials}
+    epochs = _epochs_by_attempt(recorded.trials)
+    last = {attempt.number: attempt.attempt for attempt in recorded.attempts}
     spans = []
-    for attempt in sorted(evidence.attempts, key=lambda a: (a.created_ms, a.number, a.attempt)):
+    for attempt in sorted(recorded.attempts, key=lambda a: (a.created_ms, a.number, a.attempt)):
         key = (attempt.number, attempt.attempt)
         if attempt.number not in trials:
             continue
         trial = trials[attempt.number]
         mine = epochs[key]
         is_last = last[attempt.number] == attempt.attempt
-        end = _end_ms(attempt, trial, mine, is_last, evidence)
+        end = _end_ms(attempt, trial, mine, is_last, recorded)
         spans.append(
             Span(
                 trial=trial,
@@ -71,7 +71,7 @@ def spans_of(evidence: Evidence) -> list[Span]:
                 begin_ms=attempt.created_ms,
                 end_ms=max(end, attempt.created_ms),
                 epochs=len(mine),
-                worker=evidence.workers.get(key),
+                worker=recorded.workers.get(key),
                 lane="",
             )
         )
@@ -103,12 +103,12 @@ def _end_ms(
     trial: TrialRecord,
     epochs: list[EpochRecord],
     is_last: bool,
-    evidence: Evidence,
+    recorded: RecordedSearch,
 ) -> int:
     if is_last and trial.finished_ms is not None:
         return trial.finished_ms
-    if attempt.ended is None and evidence.state == "running":
-        return evidence.read_ms
+    if attempt.ended is None and recorded.state == "running":
+        return recorded.read_ms
     return max((epoch.created_ms for epoch in epochs), default=attempt.created_ms)
 
 

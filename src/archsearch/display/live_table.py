@@ -25,11 +25,11 @@ from archsearch.search.events import (
     ConfirmationStarted,
     EpochFinished,
     Event,
-    Said,
+    Notice,
     SearchStarted,
     TrialEnded,
     TrialStarted,
-    Warned,
+    WarningNotice,
     WinnerFound,
 )
 
@@ -85,9 +85,9 @@ class LiveTable:
     def __call__(self, event: Event) -> None:
         """Take the event in; print what is said."""
         match event:
-            case Said(text):
+            case Notice(text):
                 self._live.console.print(text, highlight=False, markup=False)
-            case Warned(text):
+            case WarningNotice(text):
                 self._live.console.print(
                     f"warning: {text}", style="yellow", highlight=False, markup=False
                 )

@@ -18,11 +18,11 @@ from archsearch.search.events import (
     ConfirmationStarted,
     EpochFinished,
     Event,
-    Said,
+    Notice,
     SearchStarted,
     TrialEnded,
     TrialStarted,
-    Warned,
+    WarningNotice,
     WinnerFound,
     as_json,
 )
@@ -79,7 +79,7 @@ class Quiet(_Plain):
 
     def __call__(self, event: Event) -> None:
         """Print a warning."""
-        if isinstance(event, Warned):
+        if isinstance(event, WarningNotice):
             self._line(f"warning: {event.text}", error=True)
 
 
@@ -105,9 +105,9 @@ class PlainLines(_Plain):
     def __call__(self, event: Event) -> None:
         """Print a line, or nothing for an epoch."""
         match event:
-            case Said(text):
+            case Notice(text):
                 self._line(text)
-            case Warned(text):
+            case WarningNotice(text):
                 self._line(f"warning: {text}", error=True)
             case SearchStarted():
                 done = f", {len(event.ended)} done before" if event.ended else ""

@@ -15,7 +15,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from archsearch.command_line import command_line
-from archsearch.doctor.check_result import Finding
+from archsearch.doctor.check_result import CheckResult
 from archsearch.doctor.security import security_findings
 from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.paths import RunsFolder
@@ -33,10 +33,10 @@ _DEVICES = Path("/dev")
 """Where there is a file `nvidia0` for a GPU that programs here may open."""
 
 
-def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
+def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[CheckResult]:
     """Look at everything that a search on this machine needs."""
     runs = RunsFolder(runs_dir)
-    checks: list[Callable[[], Iterator[Finding]]] = [
+    checks: list[Callable[[], Iterator[CheckResult]]] = [
         _versions,
         _devices,
         _memory,
@@ -45,13 +45,13 @@ def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[Finding]:
         lambda: security_findings(runs),  # before MLflow is opened, which sets what it reads
         lambda: _tracking(runs, tracking_uri),
     ]
-    return [finding for check in checks for finding in check()]
+    return [result for check in checks for result in check()]
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[CheckResult]:
     python = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("Python", python)
-    yield Finding("SQLite", sqlite3.sqlite_version)
+    yield CheckResult("Python", python)
+    yield CheckResult("SQLite", sqlite3.sqlite_version)
     for text in metadata.requires("archsearch") or []:
         requirement = Requirement(text)
         if requirement.marker is not None:
@@ -60,30 +60,30 @@ def _versions() -> Iterator[Finding]:
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Finding(name, "is not installed", f"pip install '{name}{wanted}'")
+            yield CheckResult(name, "is not installed", f"pip install '{name}{wanted}'")
             continue
         upgrade = f"pip install '{name}{wanted}' (older ones are unsafe or differ)"
         fits = wanted.contains(found, prereleases=True)
-        yield Finding(name, found, None if fits else upgrade)
+        yield CheckResult(name, found, None if fits else upgrade)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[CheckResult]:
     import torch
 
     from archsearch.training.precision import native_precision
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     precision = native_precision(torch.device("cpu"))
-    yield Finding("processor", f"{cores} cores, {precision} computed natively")
+    yield CheckResult("processor", f"{cores} cores, {precision} computed natively")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     none = "none: small variants only, by a default MAC cap"
     unused = 0 if names else _num_nvidia_gpus()
     if not unused:
-        yield Finding("GPUs", ", ".join(names) or none)
+        yield CheckResult("GPUs", ", ".join(names) or none)
     elif _are_hidden():
-        yield Finding("GPUs", f"{none}; CUDA_VISIBLE_DEVICES hides {unused}")
+        yield CheckResult("GPUs", f"{none}; CUDA_VISIBLE_DEVICES hides {unused}")
     else:
-        yield Finding(
+        yield CheckResult(
             "GPUs",
             f"the driver has {unused}, torch {torch.__version__} none",
             "install a torch that is built for the driver's CUDA (https://pytorch.org), or clear "
@@ -102,16 +102,16 @@ def _are_hidden() -> bool:
     return not first.isdecimal() and not first.startswith(("GPU-", "MIG-"))
 
 
-def _memory() -> Iterator[Finding]:
+def _memory() -> Iterator[CheckResult]:
     free = psutil.virtual_memory().available
     workers = int(free // MEMORY_PER_WORKER)
     advice = None
     if workers < 1:
         advice = "end other programs, or use a machine with more memory"
-    yield Finding("free memory", f"{free / _GIB:.1f} GiB: room for {workers} workers", advice)
+    yield CheckResult("free memory", f"{free / _GIB:.1f} GiB: room for {workers} workers", advice)
 
 
-def _disk(runs: RunsFolder) -> Iterator[Finding]:
+def _disk(runs: RunsFolder) -> Iterator[CheckResult]:
     folder = runs.root.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -120,50 +120,53 @@ def _disk(runs: RunsFolder) -> Iterator[Finding]:
             pass
     except OSError as error:
         elsewhere = "choose another folder by --runs-dir"
-        yield Finding("runs folder", f"{folder} cannot be written: {error.strerror}", elsewhere)
+        yield CheckResult(
+            "runs folder", f"{folder} cannot be written: {error.strerror}", elsewhere
+        )
         return
     free = shutil.disk_usage(folder).free
     advice = None if free >= FREE_DISK else "free some space, or choose another --runs-dir"
-    yield Finding("runs folder", f"{runs.root}: {free / _GIB:.1f} GiB free", advice)
+    yield CheckResult("runs folder", f"{runs.root}: {free / _GIB:.1f} GiB free", advice)
 
 
-def _searches(runs: RunsFolder) -> Iterator[Finding]:
+def _searches(runs: RunsFolder) -> Iterator[CheckResult]:
     try:
         names = runs.names()
     except UnfitError as error:
-        yield Finding("searches", "cannot be listed", str(error))
+        yield CheckResult("searches", "cannot be listed", str(error))
         return
     for name in names:
         try:
             status = search_status(runs, name)
         except ArchsearchError as error:
-            yield Finding(f"search {name}", "cannot be read", str(error))
+            yield CheckResult(f"search {name}", "cannot be read", str(error))
             continue
         advice = None
         if status.undelivered and status.state != "running":
             advice = command_line("track", name, "--runs-dir", runs.root)
         told = f"{status.state}, {status.undelivered} messages not delivered to tracking"
-        yield Finding(f"search {name}", told, advice)
+        yield CheckResult(f"search {name}", told, advice)
 
 
-def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[Finding]:
+def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[CheckResult]:
     try:
         store: TrackingStore = tracking_store(runs, uri)
     except ArchsearchError as error:
-        yield Finding("tracking", "cannot be used", str(error))
+        yield CheckResult("tracking", "cannot be used", str(error))
         return
     if store.sqlite is not None and not store.sqlite.exists():
-        yield Finding("tracking", f"{store.label}: made by the first search")
+        yield CheckResult("tracking", f"{store.label}: made by the first search")
         return
     for told in cautions(store):
-        yield Finding("tracking", told, "see docs/threat-model.md")
-    from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
+        yield CheckResult("tracking", told, "see docs/threat-model.md")
+    from archsearch.tracking.client import open_client, sentence
+    from archsearch.tracking.mlflow_import import BACKGROUND_TIMEOUT_SECONDS
 
     try:
         client = open_client(store, BACKGROUND_TIMEOUT_SECONDS)
         found = len(client.search_experiments(max_results=1000))
     except Exception as error:
         advice = "start it or correct --tracking-uri; searches run without it, and deliver later"
-        yield Finding("tracking", f"{store.label}: {sentence(error)}", advice)
+        yield CheckResult("tracking", f"{store.label}: {sentence(error)}", advice)
         return
-    yield Finding("tracking", f"{store.label}: answers, {found} experiments")
+    yield CheckResult("tracking", f"{store.label}: answers, {found} experiments")

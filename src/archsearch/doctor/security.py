@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from archsearch.addresses import is_loopback
-from archsearch.doctor.check_result import Finding
+from archsearch.doctor.check_result import CheckResult
 from archsearch.engine.security import HOW_TO_CLOSE, readable_by_others, token_path
 from archsearch.record.paths import RunsFolder
 
@@ -19,7 +19,7 @@ _UNPICKLING = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 _UNPROTECTED = "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE"
 
 
-def security_findings(runs: RunsFolder) -> Iterator[Finding]:
+def security_findings(runs: RunsFolder) -> Iterator[CheckResult]:
     """Tokens, open ports, the runs folder, MLflow's switches."""
     yield _token()
     yield _token_mode()
@@ -29,50 +29,50 @@ def security_findings(runs: RunsFolder) -> Iterator[Finding]:
     yield _switch(_UNPROTECTED, "MLflow's own protection", "on in pages that are started here")
 
 
-def _token() -> Finding:
+def _token() -> CheckResult:
     about, path = "Ray's token", token_path()
     if path is None:
-        return Finding(about, "in the variable RAY_AUTH_TOKEN")
+        return CheckResult(about, "in the variable RAY_AUTH_TOKEN")
     try:
         if readable_by_others(path):
-            return Finding(about, f"others can read {path}", f"chmod 600 {path}")
+            return CheckResult(about, f"others can read {path}", f"chmod 600 {path}")
     except FileNotFoundError:
-        return Finding(about, "none yet: the first search makes one")
+        return CheckResult(about, "none yet: the first search makes one")
     except OSError as error:
-        return Finding(about, f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
-    return Finding(about, f"{path} is yours alone")
+        return CheckResult(about, f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
+    return CheckResult(about, f"{path} is yours alone")
 
 
-def _token_mode() -> Finding:
+def _token_mode() -> CheckResult:
     mode = os.environ.get("RAY_AUTH_MODE", "")
     told = f"RAY_AUTH_MODE is {mode or 'not set'}"
     if mode.lower() == "disabled":
         told += ": others of this machine can run code as you while a search runs"
-        return Finding("Ray's authentication", told, "unset RAY_AUTH_MODE")
-    return Finding("Ray's authentication", f"{told}: a search asks for its token")
+        return CheckResult("Ray's authentication", told, "unset RAY_AUTH_MODE")
+    return CheckResult("Ray's authentication", f"{told}: a search asks for its token")
 
 
-def _switch(variable: str, about: str, fine: str) -> Finding:
+def _switch(variable: str, about: str, fine: str) -> CheckResult:
     is_on = os.environ.get(variable, "").lower() in ("true", "1")
     if not is_on:
-        return Finding(about, fine)
-    return Finding(about, f"{variable} is set: other programs obey it", f"unset {variable}")
+        return CheckResult(about, fine)
+    return CheckResult(about, f"{variable} is set: other programs obey it", f"unset {variable}")
 
 
-def _runs_folder(root: Path) -> Finding:
+def _runs_folder(root: Path) -> CheckResult:
     """Whoever can write there can change results; nothing in it is run or unpickled."""
     about = "runs folder's owners"
     try:
         mode = root.stat().st_mode
     except OSError:
-        return Finding(about, f"{root} is not there yet")
+        return CheckResult(about, f"{root} is not there yet")
     if mode & stat.S_IWOTH:
-        return Finding(about, f"everybody can write to {root}", f"chmod o-w {root}")
+        return CheckResult(about, f"everybody can write to {root}", f"chmod o-w {root}")
     told = "you and its group" if mode & stat.S_IWGRP else "you alone"
-    return Finding(about, f"{told} can write to {root}")
+    return CheckResult(about, f"{told} can write to {root}")
 
 
-def _listening() -> Iterator[Finding]:
+def _listening() -> Iterator[CheckResult]:
     """Servers of this user that other machines can reach, of the kinds that searches use."""
     about, found = "open ports", False
     for process in _own_processes():
@@ -83,14 +83,14 @@ def _listening() -> Iterator[Finding]:
         found = True
         told = f"{kind} (process {process.pid}) listens on {', '.join(addresses)}"
         if _asks_who_it_is(process):
-            yield Finding(about, f"{told}, and asks who it is")
+            yield CheckResult(about, f"{told}, and asks who it is")
         elif kind == "Ray":
-            yield Finding(about, f"{told} for everybody", HOW_TO_CLOSE)
+            yield CheckResult(about, f"{told} for everybody", HOW_TO_CLOSE)
         else:
             advice = "end it; `python -m pipeline.ui` listens on loopback, or with a password"
-            yield Finding(about, f"{told} for everybody", advice)
+            yield CheckResult(about, f"{told} for everybody", advice)
     if not found:
-        yield Finding(about, "no Ray or MLflow of yours is reached from other machines")
+        yield CheckResult(about, "no Ray or MLflow of yours is reached from other machines")
 
 
 def _own_processes() -> Iterator[psutil.Process]:

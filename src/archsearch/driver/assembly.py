@@ -11,7 +11,7 @@ from archsearch.record.writer import Writer
 from archsearch.search.confirmation import Confirmation
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
-from archsearch.search.events import Listener, Said
+from archsearch.search.events import Listener, Notice
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.patience import Patience
 from archsearch.search.study import Study
@@ -51,7 +51,7 @@ def make_director(
     draws.memory.restore(search_trials(trials), forgive=plan.request.retry_memory)
     if draws.skipped_baselines:
         names = ", ".join(draws.skipped_baselines)
-        listener(Said(f"Baselines above the cap are skipped: {names}."))
+        listener(Notice(f"Baselines above the cap are skipped: {names}."))
     return Director(
         writer=writer,
         paths=plan.paths,

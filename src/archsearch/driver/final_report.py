@@ -9,7 +9,7 @@ from archsearch.record.database import Database
 from archsearch.record.paths import SearchPaths
 from archsearch.record.status import State
 from archsearch.record.trial import SearchRow, TrialRecord
-from archsearch.search.events import Listener, Warned
+from archsearch.search.events import Listener, WarningNotice
 
 
 def write_final_report(
@@ -33,15 +33,17 @@ def write_final_report(
     """
     try:
         # Plotly, SciPy and Jinja are of no use before.
-        from archsearch.analysis.recorded_search import read_evidence
+        from archsearch.analysis.recorded_search import read_recorded_search
         from archsearch.report.write import write_report
 
         state: State = "finished" if search.finished else "interrupted"
-        evidence = read_evidence(database, search, paths, state, trials)
-        return [str(path.absolute()) for path in write_report(evidence).paths]
+        recorded = read_recorded_search(database, search, paths, state, trials)
+        return [str(path.absolute()) for path in write_report(recorded).paths]
     except Exception as error:
         where = [] if paths.database.is_file() else ["--database", "URL"]
         again = command_line("report", search.name, "--runs-dir", paths.root.parent, *where)
         reason = f"{type(error).__name__}: {error}"
-        listener(Warned(f"the report could not be written ({reason}); to try again: {again}"))
+        listener(
+            WarningNotice(f"the report could not be written ({reason}); to try again: {again}")
+        )
         return []

@@ -11,7 +11,7 @@ from archsearch.engine.weights import share_weights
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import SearchRow, TrialRecord
-from archsearch.search.events import Listener, Said
+from archsearch.search.events import Listener, Notice
 from archsearch.storage import check_storage
 
 
@@ -43,12 +43,12 @@ def in_its_storage(plan: Plan, search: SearchRow, trials: Sequence[TrialRecord])
     return plan
 
 
-def has_moved(plan: Plan, search: SearchRow) -> bool:
+def is_moved(plan: Plan, search: SearchRow) -> bool:
     """Whether the search's files are in another storage than its record says."""
     return bool(search.settings) and plan.request.storage != search.settings.get("storage")
 
 
-def make_places(plan: Plan, listener: Listener) -> None:
+def prepare_locations(plan: Plan, listener: Listener) -> None:
     """Make sure that workers can write their files, and have the data where they reach it.
 
     Raises:
@@ -62,14 +62,14 @@ def make_places(plan: Plan, listener: Listener) -> None:
         return
     if request.database is None:
         listener(
-            Said(
+            Notice(
                 f"The record is {plan.paths.database.absolute()}, on this machine alone: to go on "
                 "from another one, give --database postgresql+psycopg://…"
             )
         )
     if storage is None:
         listener(
-            Said(
+            Notice(
                 f"Workers write to {plan.paths.root.absolute()}: all nodes must share that "
                 "folder; if they do not, give --storage s3://BUCKET/PREFIX"
             )
@@ -78,8 +78,8 @@ def make_places(plan: Plan, listener: Listener) -> None:
     try:
         copy = share_data(plan.data, storage)
         for sentence in share_weights(plan.space, storage):
-            listener(Said(sentence))
+            listener(Notice(sentence))
     except OSError as error:
         raise UnfitError(f"{storage}: cannot be written ({error.strerror or error})") from error
     if copy is not None:
-        listener(Said(f"The data is in {copy} now, from which each node takes a copy."))
+        listener(Notice(f"The data is in {copy} now, from which each node takes a copy."))

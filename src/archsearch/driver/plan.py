@@ -16,7 +16,7 @@ from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.trial import SearchRow
-from archsearch.search.events import Listener, Said
+from archsearch.search.events import Listener, Notice
 from archsearch.search.identity import identity_of
 from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.request import SearchRequest
@@ -104,7 +104,7 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     if request.address is not None:
         check_answers(request.address)
         for sentence in admit_cluster(request.address):
-            listener(Said(sentence))
+            listener(Notice(sentence))
     shape = request.shape(_gpus_per_trial(request, listener))
     _check_options(request, shape)
     check_machine(request, shape)
@@ -116,19 +116,19 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     ladder = _ladder(space, data, request.max_epochs or space.fidelity.max_epochs, batch_scale)
     identity = identity_of(request, space, data, batch_scale)
     paths = runs.search(request.chosen_name(space, identity), request.storage)
-    listener(Said(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
-    listener(Said(ladder.sentence))
+    listener(Notice(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
+    listener(Notice(ladder.sentence))
     for sentence in fetch_weights(space):
-        listener(Said(sentence))
+        listener(Notice(sentence))
     if preflight.default_cap is not None:
         listener(
-            Said(
+            Notice(
                 f"No accelerator: variants above {preflight.default_cap:,} MACs are refused "
                 "(lift: --max-macs NUMBER or none)."
             )
         )
     if shape.num_workers > 1:
-        listener(Said(_sharing(shape, batch_scale)))
+        listener(Notice(_sharing(shape, batch_scale)))
     return Plan(request, space, data, ladder, preflight, shape, identity, paths, store)
 
 
@@ -190,10 +190,10 @@ def _gpus_per_trial(request: SearchRequest, listener: Listener) -> float:
 
     there = gpus_of_cluster(request)
     if there:
-        listener(Said(f"The cluster has {there:g} GPUs: each worker of a trial takes one."))
+        listener(Notice(f"The cluster has {there:g} GPUs: each worker of a trial takes one."))
         return workers
     listener(
-        Said(
+        Notice(
             "The cluster has no GPU now, so trials take none: if nodes that join later have some, "
             "say so by --gpus-per-trial 1."
         )

@@ -11,11 +11,11 @@ from archsearch.driver.assembly import make_director
 from archsearch.driver.continuation import as_recorded, widening_of
 from archsearch.driver.final_report import write_final_report
 from archsearch.driver.heartbeat import Heartbeat
-from archsearch.driver.locations import has_moved, in_its_storage, make_places
+from archsearch.driver.locations import in_its_storage, is_moved, prepare_locations
 from archsearch.driver.plan import Plan, make_plan
 from archsearch.driver.result import SearchResult, read_result, summary_of
 from archsearch.driver.signals import InterruptedSearchError, Interruption
-from archsearch.driver.winner import settle_winner
+from archsearch.driver.winner import announce_winner
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomic
 from archsearch.record import lease
@@ -27,16 +27,16 @@ from archsearch.record.reader import find_search, get_search, read_refusals, rea
 from archsearch.record.requests import take_requests
 from archsearch.record.trial import SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
-from archsearch.search.events import Listener, Said, SearchStarted, Warned, trial_ended
+from archsearch.search.events import Listener, Notice, SearchStarted, WarningNotice, trial_ended
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import Conduct
+from archsearch.search.run_state import RunState
 from archsearch.spaces.load import write_space
 from archsearch.tracking.sender import CLOSE_SECONDS, Sender
 
 URGENT_CLOSE_SECONDS = 2.0
 """How long tracking may take when the process must be gone within 10 s."""
 
-TrialRunner = Callable[[Conduct, SearchRequest, float], str | None]
+TrialRunner = Callable[[RunState, SearchRequest, float], str | None]
 """Runs trials until the director has nothing left; returns the folder of worker logs."""
 
 
@@ -71,14 +71,14 @@ def run_search(
             plan = as_recorded(plan, search, trials)
             widening = widening_of(plan, search, len(trials))
             plan = in_its_storage(plan, search, trials)
-            if not has_moved(plan, search) and _has_all(
+            if not is_moved(plan, search) and _has_all(
                 trials, search, plan.request, is_wider=widening is not None
             ):
                 if widening is not None:
-                    listener(Said(f"{widening.sentence} Ask for more by --trials +20."))
+                    listener(Notice(f"{widening.sentence} Ask for more by --trials +20."))
                 check_record(plan.paths, trials)
                 runs = RunsFolder(plan.request.runs_dir)
-                settle_winner(database, search, runs, listener, force=read_test_again)
+                announce_winner(database, search, runs, listener, force=read_test_again)
                 if Outbox(database, search.id).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
@@ -144,45 +144,45 @@ def _drive(
     database, runs = writer.database, RunsFolder(plan.request.runs_dir)
     sender = _sender(database, search, plan, listener)
     refusals = read_refusals(database, search.id)
-    conduct = Conduct(make_director(plan, writer, trials, refusals, listener))
-    with Heartbeat(writer, conduct.fail) as heartbeat:
-        make_places(plan, listener)
+    run_state = RunState(make_director(plan, writer, trials, refusals, listener))
+    with Heartbeat(writer, run_state.fail) as heartbeat:
+        prepare_locations(plan, listener)
         search = _started(plan, search, len(trials), writer, listener)
-        conduct.director.restore(trials)
+        run_state.director.restore(trials)
         sender.start()
         interruption.attach(
-            drain=lambda: conduct.director.drain("interrupted"),
-            stop=lambda: setattr(conduct, "stop_now", True),
+            drain=lambda: run_state.director.drain("interrupted"),
+            stop=lambda: setattr(run_state, "stop_now", True),
         )
 
         def on_started(num_slots: int, devices: str) -> None:
-            ended = tuple(trial_ended(t) for t in conduct.director.trials if t.is_finished)
+            ended = tuple(trial_ended(t) for t in run_state.director.trials if t.is_finished)
             listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
 
-        conduct.on_started = on_started
-        conduct.say = lambda sentence: listener(Said(sentence))
-        heartbeat.watch(lambda: _watch(conduct, plan, search, writer, heartbeat))
+        run_state.on_started = on_started
+        run_state.say = lambda sentence: listener(Notice(sentence))
+        heartbeat.watch(lambda: _watch(run_state, plan, search, writer, heartbeat))
         try:
             logs = None
-            if conduct.director.unfinished:  # else its driver was killed in its last steps
-                logs = run_trials(conduct, plan.request, plan.gpus_per_trial)
-            if conduct.error is not None:
-                raise conduct.error
+            if run_state.director.unfinished:  # else its driver was killed in its last steps
+                logs = run_trials(run_state, plan.request, plan.gpus_per_trial)
+            if run_state.error is not None:
+                raise run_state.error
             interruption.detach()  # a signal ends the reading: the same command makes it
-            if interruption.exit_code is None and not conduct.director.unfinished:
-                settle_winner(database, get_search(database, search.name), runs, listener)
+            if interruption.exit_code is None and not run_state.director.unfinished:
+                announce_winner(database, get_search(database, search.name), runs, listener)
         except InterruptedSearchError:
             raise
         except Exception as error:
-            conduct.fail(error)  # as the record is told next
+            run_state.fail(error)  # as the record is told next
             raise
         finally:
             interruption.detach()
-            _finish(conduct, search.name, plan, writer, interruption, listener)
+            _finish(run_state, search.name, plan, writer, interruption, listener)
             urgent = interruption.is_urgent
             sender.close(URGENT_CLOSE_SECONDS if urgent else CLOSE_SECONDS)
-    if conduct.error is not None:  # in the last steps: the record or the lease was lost
-        raise conduct.error
+    if run_state.error is not None:  # in the last steps: the record or the lease was lost
+        raise run_state.error
     return read_result(
         database,
         get_search(database, search.name),
@@ -200,7 +200,7 @@ def _started(
     if widening is None:
         writer.start(plan.settings(), plan.announcement(search))
         return search
-    listener(Said(widening.sentence))
+    listener(Notice(widening.sentence))
     search = replace(search, identity=widening.identity, space=widening.space)
     wider = {"identity": search.identity, "space": search.space}
     writer.start(plan.settings(), plan.announcement(search), wider=wider)
@@ -213,16 +213,16 @@ def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listene
         database,
         search.id,
         plan.store,
-        warn=lambda text: listener(Warned(text)),
+        warn=lambda text: listener(WarningNotice(text)),
         command=plan.track_command,
     )
 
 
 def _watch(
-    conduct: Conduct, plan: Plan, search: SearchRow, writer: Writer, heartbeat: Heartbeat
+    run_state: RunState, plan: Plan, search: SearchRow, writer: Writer, heartbeat: Heartbeat
 ) -> None:
     """With every heartbeat: the time budget, and what other commands ask for."""
-    director = conduct.director
+    director = run_state.director
     budget = plan.request.time_budget_seconds
     if budget is not None and search.seconds + heartbeat.seconds >= budget:
         director.drain(f"its time budget of {budget:g} s is used up")
@@ -234,11 +234,11 @@ def _watch(
                 director.close("stopped by `pipeline.control`")
             case "cancel":
                 director.drain("cancelled by `pipeline.control`")
-                conduct.stop_now = True
+                run_state.stop_now = True
 
 
 def _finish(
-    conduct: Conduct,
+    run_state: RunState,
     name: str,
     plan: Plan,
     writer: Writer,
@@ -246,35 +246,35 @@ def _finish(
     listener: Listener,
 ) -> None:
     """Record how the run ended; the lease may be lost and the disk full by now."""
-    trials, database = conduct.director.trials, writer.database
+    trials, database = run_state.director.trials, writer.database
     try:
         search = get_search(database, name)
         winner = find_winner(database, search, trials)
-        finished, ending = _how_it_ended(conduct, interruption, winner)
+        finished, ending = _how_it_ended(run_state, interruption, winner)
         summary = summary_of(trials, plan.paths, winner)
-        if conduct.error is None and interruption.exit_code is None:  # else somebody waits
+        if run_state.error is None and interruption.exit_code is None:  # else somebody waits
             search = replace(search, finished=finished, ending=ending)
             summary["reports"] = write_final_report(database, search, plan.paths, trials, listener)
         writer.finish(finished=finished, ending=ending, summary=summary)
     except ArchsearchError as error:
-        conduct.fail(error)
+        run_state.fail(error)
 
 
 def _how_it_ended(
-    conduct: Conduct, interruption: Interruption, winner: Winner | None
+    run_state: RunState, interruption: Interruption, winner: Winner | None
 ) -> tuple[bool, str]:
     """Whether nothing is left to do, and for a person why the run ended."""
-    if conduct.error is not None:
-        return False, f"ended by an error: {conduct.error}"
+    if run_state.error is not None:
+        return False, f"ended by an error: {run_state.error}"
     interrupted = interruption.exit_code is not None
     is_unread = winner is not None and winner.reading is None
-    if not conduct.director.unfinished and not (interrupted and is_unread):
+    if not run_state.director.unfinished and not (interrupted and is_unread):
         return True, "finished"
-    return False, "interrupted" if interrupted else conduct.director.ending or "interrupted"
+    return False, "interrupted" if interrupted else run_state.director.ending or "interrupted"
 
 
-def _on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str | None:
+def _on_ray(run_state: RunState, request: SearchRequest, gpus_per_trial: float) -> str | None:
     """Trials on Ray Tune; imported here, so that what needs no Ray never loads it."""
     from archsearch.engine.session import run_on_ray
 
-    return run_on_ray(conduct, request, gpus_per_trial)
+    return run_on_ray(run_state, request, gpus_per_trial)

@@ -13,7 +13,7 @@ from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import read_trials
 from archsearch.record.trial import SearchRow, TrialRecord
-from archsearch.search.events import Listener, Warned, WinnerFound
+from archsearch.search.events import Listener, WarningNotice, WinnerFound
 
 
 def read_winner(
@@ -52,7 +52,7 @@ def read_winner(
     return find_winner(database, search, trials)
 
 
-def settle_winner(
+def announce_winner(
     database: Database,
     search: SearchRow,
     runs: RunsFolder,
@@ -73,7 +73,7 @@ def settle_winner(
         raise
     except Exception as error:  # whatever a last step runs into, the trials are there
         told = f"the test split was not read ({error}); the same command tries again"
-        listener(Warned(told))
+        listener(WarningNotice(told))
         return
     if found is not None and (force or before is None or before.reading is None):
         listener(WinnerFound(found.as_json()))

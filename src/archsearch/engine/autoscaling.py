@@ -10,19 +10,19 @@ from typing import Any
 
 from archsearch.search.slots import TrialShape
 
-SCOUT = "archsearch-scout-"
+GROUP_PREFIX = "archsearch-waiting-"
 """How the names of placement groups begin that nobody waits for."""
 
-TURN_SECONDS = 2.0
+UPDATE_SECONDS = 2.0
 SILENCE_SECONDS = 10.0
 """How long trials wait for room before a person is told."""
 
 
-class Scouts:
+class CapacityRequests:
     """Placement groups that wait where more trials could run than there is room for.
 
     A trial is asked for only when a slot is free, so none of them waits for a node that is not
-    there. A scout asks for the same room in its place and gives it back as soon as it gets it:
+    there. A placement group asks for the same room instead and gives it back once it has it:
     the node that has come is then a slot. They double the cluster at most, so that a few trials
     at its end do not call for many nodes, and end with the driver's job.
     """
@@ -31,17 +31,17 @@ class Scouts:
         self._shape = shape
         self._say = say
         self._groups: list[Any] = []
-        self._next_turn = -math.inf
+        self._next_update = -math.inf
         self._full_since: float | None = None
         self._has_told = False
 
     @property
     def is_due(self) -> bool:
         """Whether it is time for the next turn."""
-        return time.monotonic() >= self._next_turn
+        return time.monotonic() >= self._next_update
 
-    def turn(self, num_slots: int, num_open: int, num_waiting: int) -> None:
-        """Look after the scouts.
+    def update(self, num_slots: int, num_open: int, num_waiting: int) -> None:
+        """Ask for more room, or for less.
 
         Args:
             num_slots: Trials at a time that there is room for now.
@@ -49,7 +49,7 @@ class Scouts:
             num_waiting: Trials that were asked for and have no worker yet.
         """
         now = time.monotonic()
-        self._next_turn = now + TURN_SECONDS
+        self._next_update = now + UPDATE_SECONDS
         self._tell(now, num_waiting)
         self._groups = [group for group in self._groups if not self._released(group)]
         wanted = max(0, min(num_open - num_slots, num_slots))
@@ -89,11 +89,11 @@ class Scouts:
         bundle = {"CPU": float(self._shape.num_cpus)}
         if self._shape.num_gpus:
             bundle["GPU"] = self._shape.num_gpus
-        name = f"{SCOUT}{uuid.uuid4().hex}"  # no two groups of a cluster may have the same
+        name = f"{GROUP_PREFIX}{uuid.uuid4().hex}"  # no two groups of a cluster may have the same
         return placement_group([bundle] * self._shape.num_workers, name=name)
 
     def _released(self, group: Any) -> bool:
-        """Give back the room of a scout that has found it."""
+        """Remove a placement group that has its room, which is a slot from then on."""
         from ray.util import placement_group_table
 
         if placement_group_table(group).get("state") == "PENDING":

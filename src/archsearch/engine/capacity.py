@@ -26,10 +26,10 @@ def check_machine(request: SearchRequest, shape: TrialShape) -> None:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    check_room(shape, cores or 1, torch.cuda.device_count())
+    check_capacity(shape, cores or 1, torch.cuda.device_count())
 
 
-def check_room(shape: TrialShape, num_cpus: float, num_gpus: float) -> None:
+def check_capacity(shape: TrialShape, num_cpus: float, num_gpus: float) -> None:
     """Refuse a trial that is larger than the machine.
 
     Raises:

@@ -20,7 +20,7 @@ from typing import Any
 import ray
 from pydantic import TypeAdapter
 
-from archsearch.engine.autoscaling import SCOUT
+from archsearch.engine.autoscaling import GROUP_PREFIX
 from archsearch.engine.worker import follow, work
 from archsearch.errors import ArchsearchError
 from archsearch.search.assignment import Assignment, Report
@@ -191,7 +191,7 @@ class Workers:
         return any(
             group["state"] == "PENDING"
             and list(group["bundles"].values()) == bundles
-            and not group["name"].startswith(SCOUT)
+            and not group["name"].startswith(GROUP_PREFIX)
             for group in groups
         )
 
@@ -232,7 +232,7 @@ class Workers:
 
 
 def _how_lost(error: BaseException | None) -> str:
-    """For the trial's error, from which `ray_adapters` reads the kind of loss."""
+    """For the trial's error, from which `tune_adapters` reads how the worker was lost."""
     failures = getattr(error, "worker_failures", {}).values()
     if any(getattr(failure, "preempted", False) for failure in failures):
         return TAKEN_BACK

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from archsearch.engine.autoscaling import Scouts
-from archsearch.engine.capacity import check_room
+from archsearch.engine.autoscaling import CapacityRequests
+from archsearch.engine.capacity import check_capacity
 from archsearch.engine.client import join, tune_stays_here
 from archsearch.engine.cluster import (
     check_command_line,
@@ -25,7 +25,7 @@ from archsearch.engine.security import make_token, protect_token, ray_on_loopbac
 from archsearch.errors import UnfitError
 from archsearch.phrases import plural
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import Conduct
+from archsearch.search.run_state import RunState
 from archsearch.search.slots import TrialShape
 
 _QUIET = {
@@ -173,7 +173,7 @@ def gpus_of_cluster(request: SearchRequest) -> float:
         return float(ray.cluster_resources().get("GPU", 0))
 
 
-def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) -> str:
+def run_on_ray(run_state: RunState, request: SearchRequest, gpus_per_trial: float) -> str:
     """Run trials on Ray until the director has nothing left, or at once on `stop_now`.
 
     Returns:
@@ -184,24 +184,24 @@ def run_on_ray(conduct: Conduct, request: SearchRequest, gpus_per_trial: float) 
     """
     shape = request.shape(gpus_per_trial)
     _load_ray()
-    if conduct.stop_now:  # as it is only noticed again when Ray has started
+    if run_state.stop_now:  # as it is only noticed again when Ray has started
         return ""
     with ray_session(request, shape) as logs:
-        _check_room(request, shape)
+        _check_capacity(request, shape)
         slots = SlotCounter(request, shape)
-        conduct.on_started(slots(), _devices())
-        if not conduct.stop_now:
-            _run_tune(conduct, slots, shape, is_cluster=request.address is not None)
+        run_state.on_started(slots(), _devices())
+        if not run_state.stop_now:
+            _run_tune(run_state, slots, shape, is_cluster=request.address is not None)
     return logs
 
 
-def _check_room(request: SearchRequest, shape: TrialShape) -> None:
+def _check_capacity(request: SearchRequest, shape: TrialShape) -> None:
     import ray
 
     if request.address is None:  # a cluster may still grow
         there = ray.cluster_resources()
         num_cpus, num_gpus = there.get("CPU", 0), there.get("GPU", 0)
-        check_room(shape, num_cpus, num_gpus)
+        check_capacity(shape, num_cpus, num_gpus)
 
 
 def _devices() -> str:
@@ -228,7 +228,7 @@ def _resources(shape: TrialShape) -> Any:
 
 
 def _run_tune(
-    conduct: Conduct, slots: SlotCounter, shape: TrialShape, *, is_cluster: bool
+    run_state: RunState, slots: SlotCounter, shape: TrialShape, *, is_cluster: bool
 ) -> None:
     from ray import tune
 
@@ -236,7 +236,7 @@ def _run_tune(
     from archsearch.engine.tune_adapters import (
         DirectedScheduler,
         DirectedSearcher,
-        Fleet,
+        RunningTrials,
         StopNow,
         StoppedNow,
     )
@@ -244,24 +244,26 @@ def _run_tune(
     keep_credentials_here()
     # A lost worker is told by the director in a sentence, not by Tune in a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    fleet = Fleet(conduct)
-    scouts = Scouts(shape, conduct.say)
+    running_trials = RunningTrials(run_state)
+    capacity_requests = CapacityRequests(shape, run_state.say)
 
-    def on_turn() -> None:
-        if is_cluster and scouts.is_due:
-            scouts.turn(slots(), slots.bounded(conduct.director.num_open), fleet.num_waiting)
+    def on_update() -> None:
+        if is_cluster and capacity_requests.is_due:
+            capacity_requests.update(
+                slots(), slots.bounded(run_state.director.num_open), running_trials.num_waiting
+            )
 
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
     with contextlib.ExitStack() as ending:
         ending.callback(shutil.rmtree, scratch, ignore_errors=True)
         ending.enter_context(tune_stays_here(scratch))
-        ending.callback(scouts.end)
+        ending.callback(capacity_requests.end)
         ending.enter_context(contextlib.suppress(StoppedNow))  # actors end with the Ray session
         tune.Tuner(
             tune.with_resources(TrialActor, _resources(shape)),
             tune_config=tune.TuneConfig(
-                search_alg=DirectedSearcher(fleet, slots),
-                scheduler=DirectedScheduler(fleet),
+                search_alg=DirectedSearcher(running_trials, slots),
+                scheduler=DirectedScheduler(running_trials),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -270,7 +272,7 @@ def _run_tune(
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                stop=StopNow(fleet, on_turn),
+                stop=StopNow(running_trials, on_update),
                 # Stopped trials have published their checkpoint already.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

@@ -6,12 +6,12 @@ import platform
 
 import psutil
 
-from archsearch.search.assignment import WorkerLoad
+from archsearch.search.assignment import SystemMetrics
 
 _MIB = 1 << 20
 
 
-def sample_load(device: str) -> WorkerLoad:
+def sample_system_metrics(device: str) -> SystemMetrics:
     """Sample this process and its machine; what cannot be read is None, and nothing is raised.
 
     Args:
@@ -27,7 +27,7 @@ def sample_load(device: str) -> WorkerLoad:
     except (OSError, psutil.Error):
         cpu = memory = resident = None
     name, busy, reserved = _gpu() if device == "cuda" else (None, None, None)
-    return WorkerLoad(
+    return SystemMetrics(
         worker=f"{platform.node()}/{process.pid}",
         cpu_percent=cpu,
         memory_percent=memory,

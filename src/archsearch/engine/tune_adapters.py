@@ -20,8 +20,8 @@ from ray.tune.search import Searcher
 from archsearch.halving.decision import Decision
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, Report
-from archsearch.search.lost_worker import TAKEN_BACK, Loss
-from archsearch.search.run_state import Conduct
+from archsearch.search.lost_worker import TAKEN_BACK, LostWorker
+from archsearch.search.run_state import RunState
 
 METRIC = "val_accuracy"
 ASSIGNMENT = "assignment"
@@ -39,20 +39,20 @@ _SPOILS_ITS_WORKER = ("out_of_memory", "failed")
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
 
-class Fleet:
+class RunningTrials:
     """The trials that Tune runs now, in its terms; kills those whose workers hang.
 
     Tune's parts know a trial by Tune's id, the director by its number.
     """
 
-    def __init__(self, conduct: Conduct) -> None:
-        self.conduct = conduct
+    def __init__(self, run_state: RunState) -> None:
+        self.run_state = run_state
         self.numbers: dict[str, int] = {}
         self._trials: dict[str, Trial] = {}
         self._actor_of: Callable[[Trial], Any] = lambda trial: None
         self._last_sign: dict[str, float] = {}
         self._without_workers: set[str] = set()
-        self._losses: dict[str, Loss] = {}
+        self._lost: dict[str, LostWorker] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its parts for a restore that this project never asks for.
@@ -73,15 +73,15 @@ class Fleet:
 
     def failed(self, trial: Trial) -> None:
         """Tune has lost a trial; its exception says how."""
-        self._losses.setdefault(trial.trial_id, _loss_of(trial))
+        self._lost.setdefault(trial.trial_id, _lost_worker_of(trial))
 
-    def remove(self, trial_id: str) -> tuple[int | None, Loss]:
+    def remove(self, trial_id: str) -> tuple[int | None, LostWorker]:
         """Tune has ended a trial: its number, and how it was lost, if it was."""
         self._trials.pop(trial_id, None)
         self._last_sign.pop(trial_id, None)
         self._without_workers.discard(trial_id)
-        loss = self._losses.pop(trial_id, Loss("lost", "it died"))
-        return self.numbers.pop(trial_id, None), loss
+        lost = self._lost.pop(trial_id, LostWorker("lost", "it died"))
+        return self.numbers.pop(trial_id, None), lost
 
     @property
     def num_waiting(self) -> int:
@@ -107,14 +107,14 @@ class Fleet:
         trains. A trial that waits for resources has no worker yet, and may wait.
         """
         now = time.monotonic()
-        patience = self.conduct.director.patience.seconds
+        patience = self.run_state.director.patience.seconds
         for trial_id, trial in self._trials.items():
             actor = self._actor_of(trial)
-            if trial.is_finished() or actor is None or trial_id in self._losses:
+            if trial.is_finished() or actor is None or trial_id in self._lost:
                 continue
             silent = now - self._last_sign.setdefault(trial_id, now)
             if silent > patience:
-                self._losses[trial_id] = Loss("hung", f"no epoch in {silent:.0f} s")
+                self._lost[trial_id] = LostWorker("hung", f"no epoch in {silent:.0f} s")
                 ray.kill(actor)
 
     def retire(self, trial: Trial) -> None:
@@ -124,24 +124,24 @@ class Fleet:
             ray.kill(actor)
 
 
-def _loss_of(trial: Trial) -> Loss:
+def _lost_worker_of(trial: Trial) -> LostWorker:
     """How Tune lost a trial, from the files in which it has just noted the error.
 
     `Trial.get_error` reads their copies in the storage, which come later or never.
     """
     told = _content(trial.error_file).decode(errors="replace")
     if _NO_HOST_MEMORY in told:
-        return Loss("memory", "its machine ran out of memory")
+        return LostWorker("memory", "its machine ran out of memory")
     error: Any = None
     with contextlib.suppress(Exception):  # its parts may be of a version that only workers have
         # Tune wrote it in this process, into a folder that is this user's alone.
         error = pickle.loads(_content(trial.pickled_error_file))  # noqa: S301 -- see above
     if TAKEN_BACK in told or (isinstance(error, RayActorError) and error.preempted):
-        return Loss("preempted", TAKEN_BACK)
+        return LostWorker("preempted", TAKEN_BACK)
     if isinstance(error, RayActorError) and error.actor_init_failed:
         last_line = told.strip().rpartition("\n")[2].strip()
-        return Loss("lost", f"it could not start: {last_line[:200]}")
-    return Loss("lost", "it died")
+        return LostWorker("lost", f"it could not start: {last_line[:200]}")
+    return LostWorker("lost", "it died")
 
 
 def _content(path: str | None) -> bytes:
@@ -162,10 +162,10 @@ def _worker_of(controller: Any) -> Callable[[Trial], Any]:
 class DirectedSearcher(Searcher):
     """Gives Tune one assignment whenever a slot is free."""
 
-    def __init__(self, fleet: Fleet, num_slots: Callable[[], int]) -> None:
+    def __init__(self, running_trials: RunningTrials, num_slots: Callable[[], int]) -> None:
         super().__init__(metric=METRIC, mode="max")
-        self._fleet = fleet
-        self._conduct = fleet.conduct
+        self._running_trials = running_trials
+        self._run_state = running_trials.run_state
         self._num_slots = num_slots
 
     def suggest(  # type: ignore[override]  # Ray's own annotation forgets FINISHED
@@ -178,16 +178,18 @@ class DirectedSearcher(Searcher):
         """
 
         def ask() -> Assignment | Pause:
-            return self._conduct.director.next_assignment(self._num_slots())
+            return self._run_state.director.next_assignment(self._num_slots())
 
-        if self._conduct.stop_now:  # Tune asks again and again, and nothing else, while none runs
+        if (
+            self._run_state.stop_now
+        ):  # Tune asks again and again, and nothing else, while none runs
             raise StoppedNow
-        answer = self._conduct.guarded(ask, Pause.DONE)
+        answer = self._run_state.guarded(ask, Pause.DONE)
         if answer is Pause.WAIT:
             return None
         if answer is Pause.DONE:
             return str(Searcher.FINISHED)
-        self._fleet.numbers[trial_id] = answer.number
+        self._running_trials.numbers[trial_id] = answer.number
         return {ASSIGNMENT: answer.model_dump_json()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -197,14 +199,14 @@ class DirectedSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A slot is free; with `error`, because its worker is gone."""
-        number, loss = self._fleet.remove(trial_id)
+        number, lost = self._running_trials.remove(trial_id)
         if number is None:
             return
-        director = self._conduct.director
-        if error and not self._conduct.stop_now:
-            self._conduct.guarded(lambda: director.on_lost(number, loss), None)
+        director = self._run_state.director
+        if error and not self._run_state.stop_now:
+            self._run_state.guarded(lambda: director.on_lost(number, lost), None)
         else:
-            self._conduct.guarded(lambda: director.on_released(number), None)
+            self._run_state.guarded(lambda: director.on_released(number), None)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the record is the state."""
@@ -216,35 +218,35 @@ class DirectedSearcher(Searcher):
 class DirectedScheduler(FIFOScheduler):
     """Stops a trial when the director says so; the order of trials is the searcher's."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, running_trials: RunningTrials) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._fleet = fleet
-        self._conduct = fleet.conduct
+        self._running_trials = running_trials
+        self._run_state = running_trials.run_state
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Remember it: a worker that hangs is killed."""
         super().on_trial_add(tune_controller, trial)
-        self._fleet.add(trial, _worker_of(tune_controller))
+        self._running_trials.add(trial, _worker_of(tune_controller))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note how it was lost; Tune tells the searcher next, without saying why."""
-        self._fleet.failed(trial)
+        self._running_trials.failed(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report is recorded."""
         is_waiting = result[REPORT] == WAITING
-        self._fleet.saw(trial, has_workers=not is_waiting)
+        self._running_trials.saw(trial, has_workers=not is_waiting)
         if is_waiting:
             return str(TrialScheduler.CONTINUE)
         report = _REPORTS.validate_json(result[REPORT])
-        decision = self._conduct.guarded(
-            lambda: self._conduct.director.on_report(report), Decision.STOP
+        decision = self._run_state.guarded(
+            lambda: self._run_state.director.on_report(report), Decision.STOP
         )
         stop = decision is Decision.STOP
         if stop and isinstance(report, EndReport) and report.outcome in _SPOILS_ITS_WORKER:
             # Tune keeps the worker of a stopped trial for the next one, and a trial that such a
             # worker refuses (`reset_config`) fails: only a worker that is gone is replaced.
-            self._fleet.retire(trial)
+            self._running_trials.retire(trial)
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
@@ -256,8 +258,8 @@ class StoppedNow(BaseException):
 class StopNow(tune.Stopper):
     """Ends Tune's loop at once after an error or a signal."""
 
-    def __init__(self, fleet: Fleet, on_turn: Callable[[], None]) -> None:
-        self._fleet = fleet
+    def __init__(self, running_trials: RunningTrials, on_turn: Callable[[], None]) -> None:
+        self._running_trials = running_trials
         self._on_turn = on_turn
 
     def __getstate__(self) -> dict[str, Any]:
@@ -275,10 +277,13 @@ class StopNow(tune.Stopper):
             StoppedNow: Everything ends now. Had it only told Tune to stop, Tune would wait for
                 the running epochs, for up to ten minutes.
         """
-        if self._fleet.conduct.stop_now:
+        if self._running_trials.run_state.stop_now:
             raise StoppedNow
-        self._fleet.kill_the_hung()
+        self._running_trials.kill_the_hung()
         self._on_turn()
-        if self._fleet.conduct.director.is_draining and not self._fleet.num_working:
+        if (
+            self._running_trials.run_state.director.is_draining
+            and not self._running_trials.num_working
+        ):
             raise StoppedNow  # nobody finishes an epoch, and for those that wait there is no room
         return False

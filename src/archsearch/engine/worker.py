@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from archsearch.data import PreparedData, ResidentData, data_here, load_resident
-from archsearch.engine.system_metrics import sample_load
+from archsearch.engine.system_metrics import sample_system_metrics
 from archsearch.engine.weights import weights_here
 from archsearch.engine.worker_log import log_to
 from archsearch.errors import UnfitError, UsageError
@@ -169,7 +169,7 @@ def _epochs(assignment: Assignment, paths: TrialPaths, ranks: Ranks) -> Iterator
         history = found.header.history
     begun = (training.finished_epochs, device, plural(ranks.size, "worker"))
     logger.info("training begins after epoch %d on %s, by %s", *begun)
-    sample_load(device)  # what was before is not this trial's
+    sample_system_metrics(device)  # what was before is not this trial's
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
         paths.note_start(assignment.attempt, training.finished_epochs + 1)
@@ -223,7 +223,7 @@ def _published(
         result=result,
         checkpoint=path.name,
         checksum=header.payload_sha256,
-        load=sample_load(training.device.type),
+        load=sample_system_metrics(training.device.type),
         warnings=warnings,
     )
 

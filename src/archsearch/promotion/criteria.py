@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archsearch.analysis.intervals import Interval, wilson_interval
-from archsearch.promotion import paired_test as gate
+from archsearch.promotion import paired_test as paired_test
 from archsearch.promotion.paired_test import PairedCounts
 
-Verdict = Literal["passed", "failed", "not applicable"]
+GateVerdict = Literal["passed", "failed", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class GateResult:
     name: str
     limit: float
     measured: float | None
-    verdict: Verdict
+    verdict: GateVerdict
     told: str
     remedy: str | None = None
 
@@ -84,27 +84,27 @@ def judge_mcnemar(measured: Measured, limit: float) -> GateResult:
     counts = measured.counts
     if counts is None or measured.difference is None:
         return _not_applicable("mcnemar", limit)
-    p = gate.mcnemar(counts.wins, counts.losses)
+    p = paired_test.mcnemar(counts.wins, counts.losses)
     told = (
         f"p = {p:.3g}: of {counts.num_images:,} test images the candidate alone has "
         f"{counts.wins} right, the champion alone {counts.losses}; the accuracy differs by "
         f"{counts.difference:+.4f} ({shown(measured.difference, signed=True)})"
     )
-    if gate.is_better(counts.wins, counts.losses, limit):
+    if paired_test.is_better(counts.wins, counts.losses, limit):
         return GateResult("mcnemar", limit, p, "passed", told)
     return GateResult("mcnemar", limit, p, "failed", told, _more_evidence(counts, limit))
 
 
 def _more_evidence(counts: PairedCounts, significance: float) -> str:
     """What would make McNemar's test decide for the candidate."""
-    extra = gate.more_right_needed(counts, significance)
+    extra = paired_test.more_right_needed(counts, significance)
     if extra is None:
         told = "on so few test images no candidate could pass"
     else:
         told = f"{_images(extra)} more right would do, those that the champion has right first"
     if counts.wins <= counts.losses:
         return f"{told}; as it is, the candidate is not the better one"
-    needed = gate.images_needed(counts, significance)
+    needed = paired_test.images_needed(counts, significance)
     return f"{told}; or, were this the true difference, about {needed:,} test images (power 0.8)"
 
 

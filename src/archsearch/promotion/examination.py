@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from archsearch.analysis.intervals import Interval
 from archsearch.analysis.winner import ModelChoice
 from archsearch.errors import PromotionRefusedError
-from archsearch.promotion import paired_test as gate
+from archsearch.promotion import paired_test as paired_test
 from archsearch.promotion.criteria import GateResult, Measured
 from archsearch.promotion.paired_test import PairedCounts
 from archsearch.record.candidate import Candidate
@@ -20,11 +20,9 @@ from archsearch.record.database import Database
 from archsearch.record.readings import TestReading
 from archsearch.record.trial import TrialRecord
 from archsearch.registry.kept_evidence import champion_answers
+from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.registration import Challenger
 from archsearch.registry.versions import Registry
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 _SEED = 0
 """Of the bootstrap: the same answers give the same interval."""
@@ -106,7 +104,7 @@ class Examination:
 
 def compare(
     registry: Registry,
-    champion: ModelVersion,
+    champion: RegisteredVersion,
     candidate: Candidate,
     database: Database,
     reading: TestReading,
@@ -128,7 +126,7 @@ def compare(
     Raises:
         PromotionRefusedError: They cannot be compared.
     """
-    version, tags = str(champion.version), dict(champion.tags)
+    version, tags = champion.version, dict(champion.tags)
     try:
         _refuse_other_data(champion, candidate)
         answers = champion_answers(registry, champion, candidate, database, labels)
@@ -137,7 +135,7 @@ def compare(
             raise
         return Comparison(version, tags, None, None, None, obstacle=str(error))
     counts = PairedCounts.of(reading.predictions == labels, answers.predictions == labels)
-    difference = gate.difference_interval(counts, np.random.default_rng(_SEED))
+    difference = paired_test.difference_interval(counts, np.random.default_rng(_SEED))
     caution = None
     if "data_digest" not in tags:
         caution = (
@@ -147,7 +145,7 @@ def compare(
     return Comparison(version, tags, answers.source, counts, difference, caution=caution)
 
 
-def _refuse_other_data(champion: ModelVersion, candidate: Candidate) -> None:
+def _refuse_other_data(champion: RegisteredVersion, candidate: Candidate) -> None:
     digest, data = champion.tags.get("data_digest"), candidate.data
     if digest is not None and digest != data.digest:
         raise PromotionRefusedError(
@@ -172,7 +170,7 @@ def measured_of(
     return Measured(
         num_right=int((reading.predictions == labels).sum()),
         num_test=len(labels),
-        chance=gate.chance_accuracy(labels),
+        chance=paired_test.chance_accuracy(labels),
         counts=comparison.counts if comparison else None,
         difference=comparison.difference if comparison else None,
         latency_ms=challenger.latency.median_ms,

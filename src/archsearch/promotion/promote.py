@@ -1,6 +1,6 @@
 """Promotion with evidence: a search's model against the champion, and the alias that follows.
 
-The gate's statistics are in `analysis`, the registry's calls in `tracking`; here they meet.
+The registry's calls are in `registry`, the gates' statistics in `paired_test`; here they meet.
 `promote` is what `pipeline.promote` calls, and what a notebook can.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ from archsearch.registry.kept_evidence import (
     keep_card,
     kept_card,
 )
+from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.registration import delivered_runs, register
 from archsearch.registry.versions import (
     CHALLENGER,
@@ -56,9 +57,6 @@ from archsearch.registry.versions import (
 )
 from archsearch.tracking.sender import BusyError, deliver
 from archsearch.tracking.store import TrackingStore, tracking_store, tracking_uri_of
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Promotion:
     @property
     def version(self) -> str:
         """The candidate's, in the registry."""
-        return str(self.found.challenger.version.version)
+        return self.found.challenger.version.version
 
     @property
     def gates(self) -> tuple[GateResult, ...]:
@@ -201,7 +199,7 @@ def promote(
             when=_now(),
         )
         card, place = _leave_evidence(registry, found, labels)
-        previous = None if champion is None else str(champion.version)
+        previous = None if champion is None else champion.version
         _conclude(registry, found, previous)
         return Promotion(found, previous, card, place)
 
@@ -253,7 +251,7 @@ def _refuse_repetition(
     registry: Registry,
     model: str,
     candidate: Candidate,
-    champion: ModelVersion | None,
+    champion: RegisteredVersion | None,
     request: PromotionRequest,
 ) -> None:
     """Refuse what has the alias already, and what it was taken back from."""
@@ -262,7 +260,7 @@ def _refuse_repetition(
     mine = registry.find(model, candidate.key)
     if mine is None:
         return
-    if champion is not None and str(champion.version) == str(mine.version):
+    if champion is not None and champion.version == mine.version:
         registry.withdraw(mine, CHALLENGER)  # a promotion that was killed may have left it
         raise PromotionRefusedError(
             f"{named} is {model} version {mine.version} already, and has the alias "

@@ -13,7 +13,7 @@ from archsearch.record.cells import Count, Milliseconds, Whole
 from archsearch.record.database import Database
 from archsearch.storage import StoragePath
 
-# What `search.worker` logs first: time, process, level, then the attempt and its machine.
+# What `engine.worker` logs first: time, process, level, then the attempt and its machine.
 _BEGINS = re.compile(rb"^\S+ \S+ (\d+) INFO attempt (\d+) at \S+(?: on (\S+))?$", re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
     )
     with database.read() as connection:
         return [
-            database.believed(_ATTEMPT, row, "an attempt") for row in connection.execute(query)
+            database.validated(_ATTEMPT, row, "an attempt") for row in connection.execute(query)
         ]
 
 

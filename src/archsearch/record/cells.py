@@ -1,4 +1,4 @@
-"""What the record's JSON cells must hold to be believed; checked whenever they are read.
+"""What the record's JSON cells must hold; checked whenever they are read.
 
 A database file can be damaged, or edited by hand, and still be one. What is not named here may
 hold anything; a field that is named may be missing unless it is marked as required.

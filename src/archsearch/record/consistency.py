@@ -63,7 +63,7 @@ def check_record_is_sound(paths: SearchPaths, trials: Sequence[TrialRecord]) -> 
     Most of what a search rests on is recorded twice or follows from the rest.
 
     Raises:
-        UnfitError: They do; the sentence names the first trial that cannot be believed.
+        UnfitError: They do; the sentence names the first trial that contradicts them.
     """
     for number, trial in enumerate(trials):
         told = _contradiction(number, trial)

@@ -134,7 +134,7 @@ class Database:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
             yield connection
 
-    def believed(self, form: TypeAdapter[Row], row: sa.Row[Any], who: str) -> Row:
+    def validated(self, form: TypeAdapter[Row], row: sa.Row[Any], who: str) -> Row:
         """A row of the record as the type that it must be.
 
         Raises:

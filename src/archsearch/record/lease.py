@@ -91,7 +91,7 @@ def acquire(
     while True:
         with database.write() as connection:
             found = connection.execute(_locked(search_id)).one()
-            row = database.believed(_LEASE, found, "the lease")
+            row = database.validated(_LEASE, found, "the lease")
             now = (row.token, row.heartbeat)
             if row.holder is None or known_dead(row.holder):
                 return _take(connection, search_id, row.token + 1)
@@ -179,7 +179,7 @@ def is_live(
     def look() -> _Lease:
         query = sa.select(*_COLUMNS).where(searches.c.id == search_id)
         with database.read() as connection:
-            return database.believed(_LEASE, connection.execute(query).one(), "the lease")
+            return database.validated(_LEASE, connection.execute(query).one(), "the lease")
 
     before = look()
     if before.holder is None or known_dead(before.holder):

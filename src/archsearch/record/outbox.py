@@ -69,7 +69,7 @@ class Outbox:
         )
         with self._database.read() as connection:
             return [
-                self._database.believed(_MESSAGE, row, "a message to tracking")
+                self._database.validated(_MESSAGE, row, "a message to tracking")
                 for row in connection.execute(query)
             ]
 
@@ -85,7 +85,7 @@ class Outbox:
             row = connection.execute(query).first()
             if row is None:
                 return None
-            return self._database.believed(_MESSAGE, row, "a message to tracking")
+            return self._database.validated(_MESSAGE, row, "a message to tracking")
 
     def add(self, kind: str, payload: dict[str, Any]) -> None:
         """Add a message about what was learnt without a driver: a reading of the test split."""

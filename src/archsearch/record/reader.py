@@ -31,7 +31,7 @@ def find_search(database: Database, name: str) -> SearchRow | None:
         ).one_or_none()
     if row is None:
         return None
-    return database.believed(_SEARCH, row, f"the search {name!r}")
+    return database.validated(_SEARCH, row, f"the search {name!r}")
 
 
 def get_search(database: Database, name: str) -> SearchRow:
@@ -52,7 +52,7 @@ def search_names(database: Database) -> list[str]:
     with database.read() as connection:
         query = sa.select(t.searches.c.name).order_by(t.searches.c.name)
         rows = connection.execute(query)
-        return [database.believed(_NAMED, row, "a search")["name"] for row in rows]
+        return [database.validated(_NAMED, row, "a search")["name"] for row in rows]
 
 
 def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
@@ -68,7 +68,7 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
             return list(connection.execute(query.order_by(*(table.c[o] for o in order))))
 
         records = [
-            database.believed(_TRIAL, row, f"trial {row.number}")
+            database.validated(_TRIAL, row, f"trial {row.number}")
             for row in rows(t.trials, "number")
         ]
         by_number = {record.number: record for record in records}
@@ -77,7 +77,7 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
                 by_number[row.number].attempts[row.attempt] = row.ended
             for row in rows(t.epochs, "number", "epoch"):
                 who = f"epoch {row.epoch} of trial {row.number}"
-                epoch = database.believed(_EPOCH, row, who)
+                epoch = database.validated(_EPOCH, row, who)
                 by_number[row.number].epochs.append(epoch)
         except KeyError as error:
             raise database.damaged(f"trial {error} is missing") from None
@@ -93,5 +93,6 @@ def read_refusals(database: Database, search_id: int) -> list[Refusal]:
             .order_by(t.refused.c.id)
         )
         return [
-            database.believed(_REFUSAL, row, "a refused draw") for row in connection.execute(query)
+            database.validated(_REFUSAL, row, "a refused draw")
+            for row in connection.execute(query)
         ]

@@ -150,7 +150,7 @@ def _query(search_id: int, subject: Subject) -> sa.Select[Any]:
 
 
 def _reading(database: Database, found: sa.Row[Any]) -> TestReading:
-    row = database.believed(_ROW, found, "a reading of the test split")
+    row = database.validated(_ROW, found, "a reading of the test split")
     if len(row.predictions) % 4:
         raise database.damaged("predictions of a reading of the test split are none")
     predictions = np.frombuffer(row.predictions, dtype="<i4").astype(np.int32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,15 @@ from archsearch.record.database import Database
 from archsearch.record.readings import Subject, find_reading
 from archsearch.registry import evidence
 from archsearch.registry.evidence import Answers
+from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.registration import Challenger
 from archsearch.registry.versions import Registry
 from archsearch.tracking.client import sentence
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
 
 def champion_answers(
     registry: Registry,
-    champion: ModelVersion,
+    champion: RegisteredVersion,
     candidate: Candidate,
     database: Database,
     labels: npt.NDArray[np.int64],
@@ -76,7 +75,7 @@ def keep_answers(
         evidence.attach(registry.client, model_id, {path.name: path})
 
 
-def kept_card(registry: Registry, version: ModelVersion) -> dict[str, Any]:
+def kept_card(registry: Registry, version: RegisteredVersion) -> dict[str, Any]:
     """The version's evidence card of an earlier examination; empty if there was none.
 
     Raises:
@@ -114,7 +113,7 @@ def about_candidate(candidate: Candidate) -> dict[str, str]:
     return {"data_digest": candidate.data.digest, "checkpoint_sha256": candidate.checksum}
 
 
-def _about(tags: dict[str, str], data_digest: str) -> dict[str, str]:
+def _about(tags: Mapping[str, str], data_digest: str) -> dict[str, str]:
     about = {"data_digest": data_digest}
     if "checkpoint_sha256" in tags:
         about["checkpoint_sha256"] = tags["checkpoint_sha256"]
@@ -122,7 +121,7 @@ def _about(tags: dict[str, str], data_digest: str) -> dict[str, str]:
 
 
 def _recorded_answers(
-    champion: ModelVersion, candidate: Candidate, database: Database
+    champion: RegisteredVersion, candidate: Candidate, database: Database
 ) -> npt.NDArray[np.int64] | None:
     tags = champion.tags
     number, checksum = tags.get("trial", ""), tags.get("checkpoint_sha256")
@@ -134,14 +133,16 @@ def _recorded_answers(
 
 
 def _kept_answers(
-    registry: Registry, champion: ModelVersion, num_images: int, about: dict[str, str]
+    registry: Registry, champion: RegisteredVersion, num_images: int, about: dict[str, str]
 ) -> npt.NDArray[np.int64] | None:
     with tempfile.TemporaryDirectory() as folder:
         path = _fetched(registry, champion, Path(folder), evidence.PREDICTIONS)
         return None if path is None else evidence.read_predictions(path, num_images, about)
 
 
-def _fetched(registry: Registry, version: ModelVersion, folder: Path, name: str) -> Path | None:
+def _fetched(
+    registry: Registry, version: RegisteredVersion, folder: Path, name: str
+) -> Path | None:
     """A file of a version's evidence; None where the version has no such file.
 
     Raises:
@@ -158,7 +159,7 @@ def _fetched(registry: Registry, version: ModelVersion, folder: Path, name: str)
 
 
 def _evaluated(
-    registry: Registry, champion: ModelVersion, candidate: Candidate
+    registry: Registry, champion: RegisteredVersion, candidate: Candidate
 ) -> npt.NDArray[np.int64]:
     from archsearch.registry.package import Package
     from archsearch.training.objective import answers_of

@@ -15,13 +15,13 @@ from archsearch.record.candidate import Candidate
 from archsearch.record.readings import TestReading
 from archsearch.registry.lineage import lineage, metadata
 from archsearch.registry.package import save_package
-from archsearch.tracking import translation as wording
+from archsearch.registry.registered_version import RegisteredVersion
+from archsearch.tracking import translation as translation
 from archsearch.tracking.runs import KnownRuns
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
 
 _VERSIONS_TAG = "mlflow.modelVersions"
 
@@ -63,22 +63,20 @@ def log_model(
     return model
 
 
-def link_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
+def link_version(client: MlflowClient, model: LoggedModel, version: RegisteredVersion) -> None:
     """Show on the logged model's page which version it is registered as.
 
     A tracking server does this by itself, a store without one leaves it to its caller.
     """
     known = json.loads(client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]"))
     mine = {"name": version.name, "version": int(version.version)}
-    if not any(
-        str(v["version"]) == str(version.version) for v in known if v["name"] == version.name
-    ):
+    if not any(str(v["version"]) == version.version for v in known if v["name"] == version.name):
         client.set_logged_model_tags(model.model_id, {_VERSIONS_TAG: json.dumps([*known, mine])})
 
 
 def _find(client: MlflowClient, experiment: str, key: str) -> LoggedModel | None:
     found = client.search_logged_models(
-        [experiment], f"tags.`{wording.UNIQUE_TAG}` = '{key}'", max_results=1
+        [experiment], f"tags.`{translation.UNIQUE_TAG}` = '{key}'", max_results=1
     )
     return found[0] if found else None
 

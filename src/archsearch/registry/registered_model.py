@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +21,7 @@ from torch import nn
 from archsearch.errors import UnfitError, UsageError
 from archsearch.models import ArchitectureSpec, FamilySpec, build_model
 from archsearch.registry.package import Package
+from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.versions import Registry
 from archsearch.schema import InputSpec
 from archsearch.tracking.client import open_client, sentence, transport_errors
@@ -28,9 +29,6 @@ from archsearch.tracking.store import TrackingStore
 from archsearch.training.answering import Answering
 from archsearch.training.exportable import Exportable, noise
 from archsearch.training.standalone import StandaloneModel
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 SCHEME = "models:/"
 
@@ -110,7 +108,7 @@ def registered_exportable(store: TrackingStore, uri: str) -> tuple[Exportable, s
         facts={
             "weights": f"{version.name} version {version.version}",
             "registered_model": version.name,
-            "model_version": str(version.version),
+            "model_version": version.version,
             "data": told.get("data"),
             "data_digest": told.get("data_digest"),
             "multi_label": bool(told.get("multi_label")),
@@ -123,7 +121,9 @@ def registered_exportable(store: TrackingStore, uri: str) -> tuple[Exportable, s
 
 
 @contextmanager
-def _fetched(store: TrackingStore, name: RegisteredName) -> Iterator[tuple[ModelVersion, Path]]:
+def _fetched(
+    store: TrackingStore, name: RegisteredName
+) -> Iterator[tuple[RegisteredVersion, Path]]:
     """A version with its files, which are gone after the block."""
     registry = Registry(open_client(store), store)
     failures: tuple[type[Exception], ...] = (*transport_errors(), OSError)

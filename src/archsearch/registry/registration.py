@@ -21,15 +21,15 @@ from archsearch.record.outbox import Outbox
 from archsearch.record.readings import TestReading
 from archsearch.record.trial import SearchRow
 from archsearch.registry.lineage import description, lineage
+from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.versions import VALIDATION_STATUS, Registry
-from archsearch.tracking import translation as wording
+from archsearch.tracking import translation
 from archsearch.tracking.runs import KnownRuns, UnknownRunError
 from archsearch.tracking.sender import BusyError, deliver
 from archsearch.training.standalone import INPUT
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
     from torch import nn
 
     from archsearch.registry.package import Latency
@@ -48,7 +48,7 @@ class Challenger:
         size_bytes: Of the files that hold the network.
     """
 
-    version: ModelVersion
+    version: RegisteredVersion
     model_id: str
     run_id: str
     difference: float
@@ -120,7 +120,7 @@ def _version(
     candidate: Candidate,
     logged: LoggedModel,
     reading: TestReading,
-) -> ModelVersion:
+) -> RegisteredVersion:
     """The candidate's version of a registered model: found or made."""
     from mlflow.exceptions import MlflowException
 
@@ -138,8 +138,8 @@ def _version(
         "logged_model": logged.model_id,
         VALIDATION_STATUS: "pending",
     }
-    assert wording.UNIQUE_TAG in tags
-    return client.create_model_version(
+    assert translation.UNIQUE_TAG in tags
+    made = client.create_model_version(
         model,
         # Not `models:/ID`, which MLflow looks up in the store that its environment names.
         logged.artifact_location,
@@ -148,3 +148,4 @@ def _version(
         description=description(candidate, reading),
         model_id=logged.model_id,
     )
+    return RegisteredVersion.of(made)

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
-from archsearch.tracking import translation as wording
+from archsearch.registry.registered_version import RegisteredVersion
+from archsearch.tracking import translation as translation
 from archsearch.tracking.client import is_missing, open_client, sentence, transport_errors
 from archsearch.tracking.store import TrackingStore
 from archsearch.training.calibration import user_cache_dir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 CHALLENGER = "challenger"
 """The alias of the version that is being examined, and of one that did not pass."""
@@ -116,10 +116,13 @@ class Registry:
         self.client = client
         self.store = store
 
-    def holder(self, model: str, alias: str) -> ModelVersion | None:
+    def holder(self, model: str, alias: str) -> RegisteredVersion | None:
         """The version that has an alias now, if any."""
         number = self.aliases(model).get(alias)
-        return None if number is None else self.client.get_model_version(model, number)
+        return None if number is None else self._read(model, number)
+
+    def _read(self, model: str, number: str) -> RegisteredVersion:
+        return RegisteredVersion.of(self.client.get_model_version(model, number))
 
     def aliases(self, model: str) -> dict[str, str]:
         """Version by alias; empty for a model that is not there."""
@@ -133,14 +136,14 @@ class Registry:
             raise
         return {alias: str(number) for alias, number in found.items()}
 
-    def find(self, model: str, key: str) -> ModelVersion | None:
+    def find(self, model: str, key: str) -> RegisteredVersion | None:
         """The version that carries a unique tag, if any."""
         for version in self.client.search_model_versions(f"name='{model}'"):
-            if version.tags.get(wording.UNIQUE_TAG) == key:
-                return version
+            if version.tags.get(translation.UNIQUE_TAG) == key:
+                return RegisteredVersion.of(version)
         return None
 
-    def version(self, model: str, name: str) -> ModelVersion:
+    def version(self, model: str, name: str) -> RegisteredVersion:
         """A version by its number or one of its aliases.
 
         Raises:
@@ -152,7 +155,7 @@ class Registry:
         number = aliases.get(name, name)
         if number.isdecimal():  # else a server answers that its user may not see such a version
             try:
-                return self.client.get_model_version(model, number)
+                return self._read(model, number)
             except MlflowException as error:
                 if not is_missing(error) and error.error_code != "INVALID_PARAMETER_VALUE":
                     raise
@@ -162,7 +165,7 @@ class Registry:
             f"aliases: {told or 'none'}"
         )
 
-    def give(self, version: ModelVersion, alias: str, *, before: str | None = None) -> None:
+    def give(self, version: RegisteredVersion, alias: str, *, before: str | None = None) -> None:
         """Give a version an alias; see the module on races.
 
         Args:
@@ -174,10 +177,10 @@ class Registry:
             PromotionRefusedError: Another one has it, before or right after.
         """
         self._require(version, alias, before)
-        self.client.set_registered_model_alias(version.name, alias, str(version.version))
-        self._require(version, alias, str(version.version))
+        self.client.set_registered_model_alias(version.name, alias, version.version)
+        self._require(version, alias, version.version)
 
-    def _require(self, version: ModelVersion, alias: str, expected: str | None) -> None:
+    def _require(self, version: RegisteredVersion, alias: str, expected: str | None) -> None:
         now = self.aliases(version.name).get(alias)
         if now != expected:
             raise PromotionRefusedError(
@@ -188,25 +191,25 @@ class Registry:
                 "there now"
             )
 
-    def challenge(self, version: ModelVersion) -> None:
+    def challenge(self, version: RegisteredVersion) -> None:
         """Give a version the alias of what is being examined, whoever has it."""
-        self.client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
+        self.client.set_registered_model_alias(version.name, CHALLENGER, version.version)
 
-    def withdraw(self, version: ModelVersion, alias: str) -> None:
+    def withdraw(self, version: RegisteredVersion, alias: str) -> None:
         """Take an alias from a version, if it has it."""
-        if self.aliases(version.name).get(alias) == str(version.version):
+        if self.aliases(version.name).get(alias) == version.version:
             self.client.delete_registered_model_alias(version.name, alias)
 
-    def tag(self, version: ModelVersion, tags: dict[str, Any]) -> None:
+    def tag(self, version: RegisteredVersion, tags: dict[str, Any]) -> None:
         """Set tags of a version; None takes one away."""
-        number = str(version.version)
+        number = version.version
         known = self.client.get_model_version(version.name, number).tags
-        for name, value in wording.as_tags(tags).items():
+        for name, value in translation.as_tags(tags).items():
             self.client.set_model_version_tag(version.name, number, name, value)
         for name in [name for name, value in tags.items() if value is None and name in known]:
             self.client.delete_model_version_tag(version.name, number, name)
 
-    def fetch(self, version: ModelVersion, folder: Path, part: str = "") -> Path:
+    def fetch(self, version: RegisteredVersion, folder: Path, part: str = "") -> Path:
         """What the registry hands out for a version, or a part of it.
 
         Asked of this store's client: MLflow looks `models:/` up where its environment points.
@@ -224,7 +227,7 @@ class Registry:
             )
         )
 
-    def has(self, version: ModelVersion, part: str) -> bool:
+    def has(self, version: RegisteredVersion, part: str) -> bool:
         """Whether a file is there, without fetching it.
 
         A store that is asked for a file fails in its own way, whether the file is missing or the
@@ -241,8 +244,8 @@ class Registry:
         listed = mlflow.artifacts.list_artifacts(place, tracking_uri=self.store.uri)
         return path.name in (PurePosixPath(each.path).name for each in listed)
 
-    def _place(self, version: ModelVersion, part: str) -> str:
-        place: str = self.client.get_model_version_download_uri(version.name, str(version.version))
+    def _place(self, version: RegisteredVersion, part: str) -> str:
+        place: str = self.client.get_model_version_download_uri(version.name, version.version)
         return f"{place.rstrip('/')}/{part}" if part else place
 
     def rollback(self, model: str, alias: str, when: str) -> RolledBack:
@@ -274,8 +277,8 @@ class Registry:
             ) from error
         self.tag(holder, {rolled_back_tag(alias): f"{when}, to version {number}"})
         self.tag(before, {f"restored.{alias}": f"{when}, from version {holder.version}"})
-        self.give(before, alias, before=str(holder.version))
-        return RolledBack(model, alias, str(holder.version), number)
+        self.give(before, alias, before=holder.version)
+        return RolledBack(model, alias, holder.version, number)
 
 
 def previous_tag(alias: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.phrases import plural
 from archsearch.report.conclusions import (
     finalists_section,
@@ -30,32 +30,32 @@ from archsearch.report.running import (
 
 def compose(search: OpenedSearch) -> Report:
     """The report: the verdict first, then the leaderboard, then the evidence."""
-    evidence = search.evidence
+    recorded = search.recorded
     headline, details = _headline(search)
     sections = (
-        finalists_section(evidence, search.finalists),
-        leaderboard_section(evidence),
-        verdict_section(evidence, search.verdicts),
-        families_section(evidence, search.verdict(), search.finalists),
-        cost_section(evidence),
-        curves_section(evidence),
-        audit_section(evidence, search.audit),
-        parameters_section(evidence, search.importances),
-        slices_section(evidence),
-        running_section(evidence, search.spans),
-        failures_section(evidence),
-        reproduction_section(evidence),
+        finalists_section(recorded, search.finalists),
+        leaderboard_section(recorded),
+        verdict_section(recorded, search.verdicts),
+        families_section(recorded, search.verdict(), search.finalists),
+        cost_section(recorded),
+        curves_section(recorded),
+        audit_section(recorded, search.audit),
+        parameters_section(recorded, search.importances),
+        slices_section(recorded),
+        running_section(recorded, search.spans),
+        failures_section(recorded),
+        reproduction_section(recorded),
     )
     return Report(
         name=search.name,
-        question=str(evidence.search.space.get("description") or ""),
-        state=evidence.state,
-        status=_status(evidence),
+        question=str(recorded.search.space.get("description") or ""),
+        state=recorded.state,
+        status=_status(recorded),
         headline=headline,
         details=details,
         facts=_facts(search),
         sections=tuple(section for section in sections if section is not None),
-        written=f"{datetime.fromtimestamp(evidence.read_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC",
+        written=f"{datetime.fromtimestamp(recorded.read_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
@@ -65,13 +65,13 @@ def _headline(search: OpenedSearch) -> tuple[str, tuple[str, ...]]:
     return clauses[0].rstrip(".") + ".", tuple(clauses[1:])
 
 
-def _status(evidence: Evidence) -> str:
-    outcomes = Counter(trial.outcome or "unfinished" for trial in evidence.searched)
-    told = f"{plural(len(evidence.searched), 'trial')}: {counted(outcomes.most_common())}"
-    num_confirm = len(evidence.trials) - len(evidence.searched)
+def _status(recorded: RecordedSearch) -> str:
+    outcomes = Counter(trial.outcome or "unfinished" for trial in recorded.searched)
+    told = f"{plural(len(recorded.searched), 'trial')}: {counted(outcomes.most_common())}"
+    num_confirm = len(recorded.trials) - len(recorded.searched)
     told += f"; {plural(num_confirm, 'confirm run')}." if num_confirm else "."
-    ending = evidence.search.ending
-    match evidence.state:
+    ending = recorded.search.ending
+    match recorded.state:
         case "running":
             return f"The search is running. So far {told}"
         case "interrupted":
@@ -82,22 +82,22 @@ def _status(evidence: Evidence) -> str:
 
 
 def _facts(search: OpenedSearch) -> tuple[Fact, ...]:
-    evidence = search.evidence
-    data = evidence.option("data")
+    recorded = search.recorded
+    data = recorded.option("data")
     best, winner = next(iter(search.leaderboard), None), search.winner
     facts = []
     if winner is not None and winner.estimate is not None:
-        label = "winner" if evidence.winner else "leads so far"
+        label = "winner" if recorded.winner else "leads so far"
         facts.append(Fact(f"{label}: {winner.name}", f"{winner.estimate.estimate:.4f}"))
-        test = evidence.winner.test_accuracy if evidence.winner else None
+        test = recorded.winner.test_accuracy if recorded.winner else None
         if test is not None:
             facts.append(Fact("its test accuracy", f"{test.estimate:.4f}"))
     elif best is not None:
         facts.append(Fact(f"best: {best.name}", f"{best.val_accuracy:.4f}"))
     facts += [
-        Fact("trials", f"{len(evidence.searched):,}"),
-        Fact("epochs", f"{sum(len(t.epochs) for t in evidence.trials):,}"),
-        Fact("running time", duration(evidence.search.seconds)),
+        Fact("trials", f"{len(recorded.searched):,}"),
+        Fact("epochs", f"{sum(len(t.epochs) for t in recorded.trials):,}"),
+        Fact("running time", duration(recorded.search.seconds)),
     ]
     if isinstance(data, dict) and data.get("name"):
         facts.append(Fact("data", str(data["name"]).replace("_", " ")))

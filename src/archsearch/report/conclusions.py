@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from archsearch.analysis.finalists import Confirmed
 from archsearch.analysis.members import Budget
 from archsearch.analysis.pareto import train_seconds
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.superiority import Superiority
 from archsearch.analysis.verdict import Verdict
 from archsearch.analysis.verdict_text import BUDGET_NAMES, shown_probability
@@ -45,7 +45,7 @@ TRIAL_COLUMNS = (
 """What a table tells of every trial; `trial_row` has the cells."""
 
 
-def verdict_section(evidence: Evidence, verdicts: Mapping[Budget, Verdict]) -> Section:
+def verdict_section(recorded: RecordedSearch, verdicts: Mapping[Budget, Verdict]) -> Section:
     """Which family wins at matched cost, by what is matched."""
     rows = [
         (
@@ -73,8 +73,8 @@ def verdict_section(evidence: Evidence, verdicts: Mapping[Budget, Verdict]) -> S
         note="Pairs of random trials that cost the same within a factor of two, nearer ones "
         "weighing more.",
     )
-    figures = (verdict_figure(verdict, evidence.families) for verdict in verdicts.values())
-    if len(evidence.families) > 1:
+    figures = (verdict_figure(verdict, recorded.families) for verdict in verdicts.values())
+    if len(recorded.families) > 1:
         others = [v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET]
     else:
         others = []
@@ -106,7 +106,7 @@ def _probability(pair: Superiority) -> Cell:
     return Cell(shown_probability(pair.probability), pair.probability)
 
 
-def finalists_section(evidence: Evidence, board: Sequence[Confirmed]) -> Section | None:
+def finalists_section(recorded: RecordedSearch, board: Sequence[Confirmed]) -> Section | None:
     """The finalists that were trained again, and the winner."""
     if not board:
         return None
@@ -146,20 +146,20 @@ def finalists_section(evidence: Evidence, board: Sequence[Confirmed]) -> Section
     best = board[0]
     sentences = []
     if best.estimate is not None:
-        verb = "leads so far" if evidence.winner is None else "wins"
+        verb = "leads so far" if recorded.winner is None else "wins"
         sentences.append(
             f"{best.name} {verb}: trained again {plural(len(best.completed), 'time')} with other "
             f"seeds, it reaches an accuracy of {best.estimate.estimate:.4f} on validation images "
             f"(95 % interval {best.estimate.low:.4f} to {best.estimate.high:.4f}; probability "
             f"{best.probability_best:.2f} of being the best finalist)."
         )
-    sentences += _test_sentences(evidence.winner)
+    sentences += _test_sentences(recorded.winner)
     for confirmed in board:
         sentences += [
             f"Confirm run {run.number} of {confirmed.name} {run.outcome}: {run.reason}"
             for run in confirmed.unsuccessful
         ]
-    figure = finalists_figure(board, evidence.families)
+    figure = finalists_figure(board, recorded.families)
     return Section(
         "finalists",
         "Winner and finalists",
@@ -195,9 +195,9 @@ def _interval(confirmed: Confirmed) -> Cell:
     return Cell(f"{estimate.low:.4f} to {estimate.high:.4f}", f"{estimate.low:.4f}")
 
 
-def leaderboard_section(evidence: Evidence) -> Section:
+def leaderboard_section(recorded: RecordedSearch) -> Section:
     """The best fully trained trials, and all trials folded away."""
-    board = leaderboard(evidence.trials)
+    board = leaderboard(recorded.trials)
     sentences: tuple[str, ...] = ()
     tables: list[Table] = []
     if board:
@@ -215,20 +215,20 @@ def leaderboard_section(evidence: Evidence) -> Section:
         )
     else:
         sentences = ("No trial has been trained to the end.",)
-    if evidence.trials:
-        tables.append(_all_trials(evidence, board))
+    if recorded.trials:
+        tables.append(_all_trials(recorded, board))
     return Section("leaderboard", "Leaderboard", sentences, tuple(tables))
 
 
-def _all_trials(evidence: Evidence, board: Sequence[TrialRecord]) -> Table:
-    trials: Sequence[TrialRecord] = evidence.trials
+def _all_trials(recorded: RecordedSearch, board: Sequence[TrialRecord]) -> Table:
+    trials: Sequence[TrialRecord] = recorded.trials
     note = ""
     if len(trials) > ALL_TRIALS_ROWS:
-        newest = evidence.trials[-(ALL_TRIALS_ROWS - LEADERBOARD_ROWS) :]
+        newest = recorded.trials[-(ALL_TRIALS_ROWS - LEADERBOARD_ROWS) :]
         chosen = {t.number for t in (*board[:LEADERBOARD_ROWS], *newest)}
         trials = [t for t in trials if t.number in chosen]
         note = (
-            f"The best {LEADERBOARD_ROWS} and the newest; all {len(evidence.trials):,} are in "
+            f"The best {LEADERBOARD_ROWS} and the newest; all {len(recorded.trials):,} are in "
             "trials.parquet."
         )
     rows = tuple(

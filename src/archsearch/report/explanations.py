@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from archsearch.analysis.audit import MIN_CONTROL_TRIALS, FamilyAudit
 from archsearch.analysis.importance import MIN_TRIALS, Importances
 from archsearch.analysis.intervals import Interval
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.phrases import plural
 from archsearch.report.figures_outcome import learning_curves_figure
 from archsearch.report.figures_parallel import parallel_figure
@@ -26,15 +26,15 @@ from archsearch.report.parts import (
 )
 
 
-def curves_section(evidence: Evidence) -> Section:
+def curves_section(recorded: RecordedSearch) -> Section:
     """Learning curves with rungs."""
-    figure = learning_curves_figure(evidence)
+    figure = learning_curves_figure(recorded)
     if figure is None:
         return Section("curves", "Learning curves", ("No epoch has been finished.",))
     return Section("curves", "Learning curves", figures=(figure,))
 
 
-def parameters_section(evidence: Evidence, rated: Sequence[Importances]) -> Section:
+def parameters_section(recorded: RecordedSearch, rated: Sequence[Importances]) -> Section:
     """What mattered, and what the best have in common."""
     sentences = []
     for scope in rated:
@@ -49,7 +49,7 @@ def parameters_section(evidence: Evidence, rated: Sequence[Importances]) -> Sect
         else:
             sentences.append(f"{scope.scope}: no parameter matters more than chance would do.")
     bars = (importance_figure(scope) for scope in rated)
-    lines = (parallel_figure(evidence, family) for family in evidence.families)
+    lines = (parallel_figure(recorded, family) for family in recorded.families)
     return Section(
         "parameters",
         "What mattered",
@@ -58,9 +58,9 @@ def parameters_section(evidence: Evidence, rated: Sequence[Importances]) -> Sect
     )
 
 
-def slices_section(evidence: Evidence) -> Section | None:
+def slices_section(recorded: RecordedSearch) -> Section | None:
     """Accuracy against each parameter."""
-    figures = slice_figures(evidence)
+    figures = slice_figures(recorded)
     if not figures:
         return None
     sentences = (
@@ -71,9 +71,9 @@ def slices_section(evidence: Evidence) -> Section | None:
     return Section("slices", "One parameter at a time", sentences, small_figures=tuple(figures))
 
 
-def audit_section(evidence: Evidence, audits: Mapping[str, FamilyAudit]) -> Section:
+def audit_section(recorded: RecordedSearch, audits: Mapping[str, FamilyAudit]) -> Section:
     """What early stopping did to each family."""
-    if not evidence.rungs:
+    if not recorded.rungs:
         return Section(
             "audit", "Early stopping, audited", ("This search stopped no trial early.",)
         )
@@ -112,8 +112,8 @@ def audit_section(evidence: Evidence, audits: Mapping[str, FamilyAudit]) -> Sect
     )
     rungs = Table(
         "Does a rung know the end? Kendall's tau with the final order, control trials",
-        (Column("Family", "text"), *(Column(f"Rung {rung}") for rung in evidence.rungs)),
-        tuple(_rung_row(a, evidence.rungs) for a in audits.values()),
+        (Column("Family", "text"), *(Column(f"Rung {rung}") for rung in recorded.rungs)),
+        tuple(_rung_row(a, recorded.rungs) for a in audits.values()),
         note="1: the same order; 0: no relation; a dash: not enough control trials, or all equal.",
     )
     return Section("audit", "Early stopping, audited", tuple(notes), (families, rungs))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from archsearch.analysis.finalists import Confirmed
 from archsearch.analysis.pareto import COSTS, front_of, train_seconds
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.verdict import Verdict
 from archsearch.record.trial import leaderboard
 from archsearch.report.conclusions import TRIAL_COLUMNS, trial_row
@@ -25,13 +25,13 @@ from archsearch.report.parts import (
 )
 
 
-def cost_section(evidence: Evidence) -> Section:
+def cost_section(recorded: RecordedSearch) -> Section:
     """What accuracy costs: the Pareto fronts."""
-    figures = [pareto_figure(evidence, cost) for cost in COSTS]
-    fronts = {cost: {t.number for t in front_of(evidence.searched, cost)} for cost in COSTS}
+    figures = [pareto_figure(recorded, cost) for cost in COSTS]
+    fronts = {cost: {t.number for t in front_of(recorded.searched, cost)} for cost in COSTS}
     members = [
         trial
-        for trial in leaderboard(evidence.searched)
+        for trial in leaderboard(recorded.searched)
         if any(trial.number in front for front in fronts.values())
     ]
     rows = tuple(
@@ -56,9 +56,11 @@ def cost_section(evidence: Evidence) -> Section:
 _SHORT = {"params": "parameters", "macs": "MACs", "seconds": "time"}
 
 
-def families_section(evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed]) -> Section:
+def families_section(
+    recorded: RecordedSearch, verdict: Verdict, board: Sequence[Confirmed]
+) -> Section:
     """The families side by side."""
-    rows = tuple(_family_row(evidence, verdict, board, family) for family in evidence.families)
+    rows = tuple(_family_row(recorded, verdict, board, family) for family in recorded.families)
     table = Table(
         "Families",
         (
@@ -78,14 +80,14 @@ def families_section(evidence: Evidence, verdict: Verdict, board: Sequence[Confi
         note="The median error is the random arm's; the best of a family may be the sampler's "
         "find, and is the best of many noisy results.",
     )
-    figure = families_figure(evidence)
+    figure = families_figure(recorded)
     return Section("families", "Families side by side", (), (table,), (figure,) if figure else ())
 
 
 def _family_row(
-    evidence: Evidence, verdict: Verdict, board: Sequence[Confirmed], family: str
+    recorded: RecordedSearch, verdict: Verdict, board: Sequence[Confirmed], family: str
 ) -> tuple[Cell, ...]:
-    trials = [t for t in evidence.searched if t.family == family]
+    trials = [t for t in recorded.searched if t.family == family]
     outcomes = Counter(t.outcome or "unfinished" for t in trials)
     share = verdict.families.get(family)
     best = share.best if share else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archsearch.analysis.pareto import COSTS, Cost, front_of
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.trial import TrialRecord, leaderboard
 from archsearch.report.figure_style import (
     MAX_CURVES,
@@ -34,17 +34,17 @@ MIN_FOR_BOX = 5
 """Trials of the random arm below which quartiles would say more than the data."""
 
 
-def pareto_figure(evidence: Evidence, cost: Cost) -> Figure | None:
+def pareto_figure(recorded: RecordedSearch, cost: Cost) -> Figure | None:
     """Accuracy against a cost: completed trials, and the front that none of them beats."""
     axis = COSTS[cost]
-    completed = [t for t in leaderboard(evidence.searched) if axis.of(t) is not None]
+    completed = [t for t in leaderboard(recorded.searched) if axis.of(t) is not None]
     front = front_of(completed, cost)
     if not front:
         return None
     on_front = {trial.number for trial in front}
     shown = thinned(completed, MAX_POINTS, keep=lambda t: t.number in on_front)
     plot = new_plot(x=axis.title, y="Accuracy on validation images")
-    styles = family_styles(evidence.families)
+    styles = family_styles(recorded.families)
     plot.add_scatter(
         x=[axis.of(t) for t in front],
         y=[t.val_accuracy for t in front],
@@ -53,7 +53,7 @@ def pareto_figure(evidence: Evidence, cost: Cost) -> Figure | None:
         name="Pareto front",
         hoverinfo="skip",
     )
-    for family, trials in by_family(shown, evidence.families).items():
+    for family, trials in by_family(shown, recorded.families).items():
         plot.add_scatter(
             x=[axis.of(t) for t in trials],
             y=[t.val_accuracy for t in trials],
@@ -98,29 +98,29 @@ def _priced(trial: TrialRecord, cost: Cost) -> str:
     return f"{label_of(trial)}<br>{price:,.0f}{unit}"
 
 
-def learning_curves_figure(evidence: Evidence) -> Figure | None:
+def learning_curves_figure(recorded: RecordedSearch) -> Figure | None:
     """Accuracy after each epoch, with the rungs at which trials were compared."""
-    trials = [t for t in evidence.trials if any(e.val_accuracy is not None for e in t.epochs)]
+    trials = [t for t in recorded.trials if any(e.val_accuracy is not None for e in t.epochs)]
     if not trials:
         return None
     best = {t.number for t in leaderboard(trials)[:_BEST_CURVES]}
     shown = thinned(trials, MAX_CURVES, keep=lambda t: t.number in best or t.arm == "confirm")
     plot = new_plot(x="Epoch", y="Accuracy on validation images")
-    styles = family_styles(evidence.families)
-    for family, members in by_family(shown, evidence.families).items():
+    styles = family_styles(recorded.families)
+    for family, members in by_family(shown, recorded.families).items():
         for is_completed in (True, False):
             group = [t for t in members if (t.outcome == "completed") is is_completed]
             if group:
                 plot.add_scatter(**_curves(group, family, styles[family], is_completed))
-    for rung in evidence.rungs:
+    for rung in recorded.rungs:
         plot.add_vline(
             x=rung,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             annotation={"text": f"rung {rung}", "yref": "paper", "y": 0, "yanchor": "bottom"},
         )
-    plot.update_xaxes(range=[0.5, evidence.max_epochs + 0.5])
+    plot.update_xaxes(range=[0.5, recorded.max_epochs + 0.5])
     caption = "Each line is a trial; faint ones did not reach the last epoch. " + _rungs_told(
-        evidence
+        recorded
     )
     note = thinning_note(
         len(shown),
@@ -131,10 +131,10 @@ def learning_curves_figure(evidence: Evidence) -> Figure | None:
     return Figure("learning_curves", "Accuracy after each epoch", caption + note, plot, height=480)
 
 
-def _rungs_told(evidence: Evidence) -> str:
-    if not evidence.rungs:
+def _rungs_told(recorded: RecordedSearch) -> str:
+    if not recorded.rungs:
         return "This search stopped no trial early."
-    rungs = ", ".join(map(str, evidence.rungs))
+    rungs = ", ".join(map(str, recorded.rungs))
     return f"At the dashed lines (after epoch {rungs}) the weak ones were stopped."
 
 
@@ -169,15 +169,15 @@ def _curves(
     }
 
 
-def families_figure(evidence: Evidence) -> Figure | None:
+def families_figure(recorded: RecordedSearch) -> Figure | None:
     """Final accuracies of each family; the box rests on the random arm alone."""
-    completed = leaderboard(evidence.searched)
+    completed = leaderboard(recorded.searched)
     if not completed:
         return None
     shown = thinned(completed, MAX_POINTS, keep=lambda t: t.arm == "random")
-    groups = by_family(shown, evidence.families)
+    groups = by_family(shown, recorded.families)
     plot = new_plot(y="Accuracy on validation images")
-    styles = family_styles(evidence.families)
+    styles = family_styles(recorded.families)
     jitter = random.Random(0)
     for place, (family, trials) in enumerate(groups.items()):
         drawn = [t for t in trials if t.arm == "random"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.trial import TrialRecord, leaderboard
 from archsearch.report.figure_style import (
     NEUTRAL,
@@ -41,10 +41,10 @@ class _Axis:
     ticks: list[tuple[float, str]]
 
 
-def parallel_figure(evidence: Evidence, family: str) -> Figure | None:
+def parallel_figure(recorded: RecordedSearch, family: str) -> Figure | None:
     """A family's completed trials as lines across its parameters, best tenth on top."""
-    space = evidence.space
-    trials = [t for t in leaderboard(evidence.searched) if t.family == family]
+    space = recorded.space
+    trials = [t for t in leaderboard(recorded.searched) if t.family == family]
     if space is None or family not in space.families or len(trials) < MIN_FOR_PARALLEL:
         return None
     parameters = {n: p for n, p in space.parameters(family).items() if n != "family"}
@@ -56,7 +56,7 @@ def parallel_figure(evidence: Evidence, family: str) -> Figure | None:
         return None
     axes = [_parallel_axis(name, parameter, shown) for name, parameter in parameters.items()]
     axes.append(_accuracy_axis(shown))
-    colour = family_styles(evidence.families)[family].colour
+    colour = family_styles(recorded.families)[family].colour
     plot = new_plot(margin={"l": 64, "r": 64, "t": 12, "b": 72})
     for is_best in (False, True):
         group = [i for i, t in enumerate(shown) if (t.number in best) is is_best]

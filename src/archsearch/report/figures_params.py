@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from archsearch.analysis.importance import Importances
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.trial import TrialRecord, leaderboard
 from archsearch.report.figure_style import (
     MAX_POINTS,
@@ -68,10 +68,10 @@ def importance_figure(importances: Importances) -> Figure | None:
     return Figure(name, f"What mattered: {importances.scope}", caption, plot, height)
 
 
-def slice_figures(evidence: Evidence) -> list[Figure]:
+def slice_figures(recorded: RecordedSearch) -> list[Figure]:
     """Accuracy against each searched parameter, one small figure each."""
-    space = evidence.space
-    completed = leaderboard(evidence.searched)
+    space = recorded.space
+    completed = leaderboard(recorded.searched)
     if space is None or not completed:
         return []
     parameters = {
@@ -81,7 +81,7 @@ def slice_figures(evidence: Evidence) -> list[Figure]:
         if name != "family"
     }
     ordered = sorted(parameters, key=lambda name: not name.startswith("training/"))
-    found = (_slice(evidence, name, parameters[name], completed) for name in ordered)
+    found = (_slice(recorded, name, parameters[name], completed) for name in ordered)
     return [figure for figure in found if figure is not None]
 
 
@@ -91,7 +91,7 @@ def _told(trial: TrialRecord, name: str) -> str:
 
 
 def _slice(
-    evidence: Evidence, name: str, parameter: AnyParameter, completed: Sequence[TrialRecord]
+    recorded: RecordedSearch, name: str, parameter: AnyParameter, completed: Sequence[TrialRecord]
 ) -> Figure | None:
     trials = [t for t in completed if name in t.params]
     if not trials:
@@ -99,9 +99,9 @@ def _slice(
     limit = MAX_POINTS // 4  # there are many of these figures on one page
     shown = thinned(trials, limit, keep=lambda t: t.number in {b.number for b in trials[:25]})
     plot = new_plot(x=html.escape(short_name(name)), y="", showlegend=False)
-    styles = family_styles(evidence.families)
+    styles = family_styles(recorded.families)
     is_category = isinstance(parameter, Choice)
-    for family, members in by_family(shown, evidence.families).items():
+    for family, members in by_family(shown, recorded.families).items():
         values = [t.params[name] for t in members]
         plot.add_scatter(
             x=[html.escape(str(v)) for v in values] if is_category else values,

@@ -12,7 +12,7 @@ from archsearch.analysis.finalists import Confirmed, confirmed, winner
 from archsearch.analysis.importance import Importances, importances
 from archsearch.analysis.members import BUDGETS, Budget, drawn_since
 from archsearch.analysis.pareto import COSTS
-from archsearch.analysis.recorded_search import Evidence, evidence_of
+from archsearch.analysis.recorded_search import RecordedSearch, recorded_search_of
 from archsearch.analysis.timeline import Span, spans_of
 from archsearch.analysis.verdict import Verdict, verdict
 from archsearch.errors import UsageError, nearest_names
@@ -38,36 +38,36 @@ class OpenedSearch:
     """One search as it stood when it was opened; everything is computed when first asked for.
 
     Args:
-        evidence: What the search left behind.
+        recorded: What the search left behind.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
+    def __init__(self, recorded: RecordedSearch) -> None:
+        self.recorded = recorded
         self._verdicts: dict[Budget, Verdict] = {}
 
     def __repr__(self) -> str:
-        search, evidence = self.evidence.search, self.evidence
-        return f"<search {search.name}: {evidence.state}, {len(evidence.trials)} trials>"
+        search, recorded = self.recorded.search, self.recorded
+        return f"<search {search.name}: {recorded.state}, {len(recorded.trials)} trials>"
 
     @property
     def name(self) -> str:
         """The search's name."""
-        return self.evidence.search.name
+        return self.recorded.search.name
 
     @cached_property
     def trials(self) -> pa.Table:
         """One row a trial, typed; `.to_pandas()` gives a data frame."""
-        return trials_table(self.evidence)
+        return trials_table(self.recorded)
 
     @cached_property
     def epochs(self) -> pa.Table:
         """One row a finished epoch, typed."""
-        return epochs_table(self.evidence)
+        return epochs_table(self.recorded)
 
     @cached_property
     def leaderboard(self) -> list[TrialRecord]:
         """The trials that were trained to the end, best first; confirm runs left out."""
-        return leaderboard(self.evidence.trials)
+        return leaderboard(self.recorded.trials)
 
     def verdict(self, budget: Budget = "macs") -> Verdict:
         """Which family wins at matched cost, or that the data cannot tell.
@@ -79,11 +79,11 @@ class OpenedSearch:
             ValueError: `budget` is none of these.
         """
         if budget not in self._verdicts:
-            evidence = self.evidence
+            recorded = self.recorded
             self._verdicts[budget] = verdict(
-                evidence.trials,
+                recorded.trials,
                 budget=budget,
-                since=drawn_since(evidence.search.identity, evidence.families),
+                since=drawn_since(recorded.search.identity, recorded.families),
             )
         return self._verdicts[budget]
 
@@ -96,47 +96,47 @@ class OpenedSearch:
     @cached_property
     def audit(self) -> dict[str, FamilyAudit]:
         """What early stopping did to each family."""
-        evidence = self.evidence
-        return audit(evidence.trials, evidence.rungs, evidence.reduction_factor)
+        recorded = self.recorded
+        return audit(recorded.trials, recorded.rungs, recorded.reduction_factor)
 
     @cached_property
     def finalists(self) -> list[Confirmed]:
         """The finalists that were trained again, best first."""
-        return confirmed(self.evidence.trials)
+        return confirmed(self.recorded.trials)
 
     @property
     def winner(self) -> Confirmed | None:
         """The finalist with the best confirmed estimate, if any run has completed."""
-        return winner(self.evidence.trials)
+        return winner(self.recorded.trials)
 
     @cached_property
     def importances(self) -> list[Importances]:
         """What mattered: the training fields over all families, then each family."""
-        return importances(self.evidence)
+        return importances(self.recorded)
 
     @cached_property
     def spans(self) -> list[Span]:
         """Which attempt ran when and where."""
-        return spans_of(self.evidence)
+        return spans_of(self.recorded)
 
     @cached_property
     def device_time(self) -> DeviceTime:
         """Where the time of the devices went."""
-        return device_time(self.evidence, self.spans)
+        return device_time(self.recorded, self.spans)
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """Every figure that the search's data allow, by name, with its caption."""
-        evidence, families = self.evidence, self.evidence.families
+        recorded, families = self.recorded, self.recorded.families
         found = [
             *(verdict_figure(each, families) for each in self.verdicts.values()),
             finalists_figure(self.finalists, families),
-            *(pareto_figure(evidence, cost) for cost in COSTS),
-            families_figure(evidence),
-            learning_curves_figure(evidence),
+            *(pareto_figure(recorded, cost) for cost in COSTS),
+            families_figure(recorded),
+            learning_curves_figure(recorded),
             *(importance_figure(scope) for scope in self.importances),
-            *(parallel_figure(evidence, family) for family in families),
-            *slice_figures(evidence),
+            *(parallel_figure(recorded, family) for family in families),
+            *slice_figures(recorded),
             device_time_figure(self.device_time),
             timeline_figure(self.spans),
         ]
@@ -168,4 +168,4 @@ def open_search(
         UsageError: There is no such search.
         UnfitError: Its record cannot be read.
     """
-    return OpenedSearch(evidence_of(name, runs_dir, database))
+    return OpenedSearch(recorded_search_of(name, runs_dir, database))

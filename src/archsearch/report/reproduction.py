@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.command_line import command_line
 from archsearch.report.parts import Command
 
@@ -28,46 +28,46 @@ _DECISIVE = (
 )
 
 
-def reproduction_commands(evidence: Evidence) -> tuple[Command, ...]:
+def reproduction_commands(recorded: RecordedSearch) -> tuple[Command, ...]:
     """The search from nothing in a folder of its own, then what reads this one."""
-    name = evidence.search.name
-    where = _where(evidence)
+    name = recorded.search.name
+    where = _where(recorded)
     commands = [
-        Command("Run the same search from nothing, in a folder of its own", _again(evidence))
+        Command("Run the same search from nothing, in a folder of its own", _again(recorded))
     ]
-    if evidence.state != "running" and not evidence.search.finished:
-        commands.append(Command("Continue this search", _continued(evidence)))
+    if recorded.state != "running" and not recorded.search.finished:
+        commands.append(Command("Continue this search", _continued(recorded)))
     commands += [
         Command("Write this report again", command_line("report", name, *where)),
         Command("All trials as text", command_line("status", name, *where)),
     ]
-    if any(trial.outcome == "completed" for trial in evidence.trials):
+    if any(trial.outcome == "completed" for trial in recorded.trials):
         commands.append(
             Command("Register the winner as a model", command_line("promote", name, *where))
         )
     return tuple(commands)
 
 
-def _again(evidence: Evidence) -> str:
-    words = _request(evidence)
-    return command_line("search", *words, "--name", evidence.search.name, "--runs-dir", "again")
+def _again(recorded: RecordedSearch) -> str:
+    words = _request(recorded)
+    return command_line("search", *words, "--name", recorded.search.name, "--runs-dir", "again")
 
 
-def _continued(evidence: Evidence) -> str:
-    words = _request(evidence)
-    return command_line("search", *words, "--name", evidence.search.name, *_where(evidence))
+def _continued(recorded: RecordedSearch) -> str:
+    words = _request(recorded)
+    return command_line("search", *words, "--name", recorded.search.name, *_where(recorded))
 
 
-def _request(evidence: Evidence) -> list[str]:
+def _request(recorded: RecordedSearch) -> list[str]:
     """What was asked for, every choice written out: a later release may have other defaults."""
-    words = ["--space", _space(evidence)]
-    data = evidence.option("data")
+    words = ["--space", _space(recorded)]
+    data = recorded.option("data")
     if isinstance(data, dict) and data.get("name"):
         words += ["--data", str(data["name"])]
-    if evidence.option("data_dir"):
-        words += ["--data-dir", str(evidence.option("data_dir"))]
+    if recorded.option("data_dir"):
+        words += ["--data-dir", str(recorded.option("data_dir"))]
     for field in _DECISIVE:
-        value = evidence.option(field)
+        value = recorded.option(field)
         if value is True:
             words.append("--" + field.replace("_", "-"))
         elif value is not None and value is not False:
@@ -76,15 +76,15 @@ def _request(evidence: Evidence) -> list[str]:
     return words
 
 
-def _space(evidence: Evidence) -> str:
+def _space(recorded: RecordedSearch) -> str:
     """A shipped space by its name; a file by the copy that the search has kept of it."""
-    asked = str(evidence.option("space") or "")
+    asked = str(recorded.option("space") or "")
     is_path = Path(asked).suffix in (".yaml", ".yml") or "/" in asked or "\\" in asked
-    return str(evidence.paths.space) if is_path or not asked else asked
+    return str(recorded.paths.space) if is_path or not asked else asked
 
 
-def _where(evidence: Evidence) -> list[str]:
+def _where(recorded: RecordedSearch) -> list[str]:
     """The options that say where the record is; a server's URL is not recorded."""
-    root = evidence.paths.root.parent
+    root = recorded.paths.root.parent
     folder = [] if root == Path("runs") else ["--runs-dir", str(root)]
-    return folder if evidence.paths.database.is_file() else [*folder, "--database", "URL"]
+    return folder if recorded.paths.database.is_file() else [*folder, "--database", "URL"]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from archsearch.analysis.device_time import device_time
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.timeline import Span
 from archsearch.phrases import plural
 from archsearch.record.trial import TrialRecord
@@ -27,9 +27,9 @@ _EXAMPLES = 3
 _REASONS = 50
 
 
-def running_section(evidence: Evidence, spans: Sequence[Span]) -> Section:
+def running_section(recorded: RecordedSearch, spans: Sequence[Span]) -> Section:
     """Who worked when, and where the device time went."""
-    account = device_time(evidence, spans)
+    account = device_time(recorded, spans)
     table = Table(
         "Uses of the slots' time",
         (Column("Use", "text"), Column("Time"), Column("Share"), Column("What it is", "text")),
@@ -60,9 +60,9 @@ def running_section(evidence: Evidence, spans: Sequence[Span]) -> Section:
     )
 
 
-def failures_section(evidence: Evidence) -> Section:
+def failures_section(recorded: RecordedSearch) -> Section:
     """What did not work, by reason, with examples."""
-    broken = [t for t in evidence.trials if t.outcome not in (None, "completed", "stopped")]
+    broken = [t for t in recorded.trials if t.outcome not in (None, "completed", "stopped")]
     tables = []
     if broken:
         tables.append(
@@ -72,17 +72,17 @@ def failures_section(evidence: Evidence) -> Section:
                 [(str(t.outcome).replace("_", " "), t.reason or "", _named(t)) for t in broken],
             )
         )
-    by_number = {trial.number: trial for trial in evidence.trials}
+    by_number = {trial.number: trial for trial in recorded.trials}
     lost = [
         (a.ended, a.reason or "", f"{_named(by_number[a.number])}, attempt {a.attempt}")
-        for a in evidence.attempts
+        for a in recorded.attempts
         if a.ended not in (None, "finished") and a.number in by_number
     ]
     if lost:
         rows = [(str(how), reason, example) for how, reason, example in lost]
         tables.append(_reasons("Attempts that ended before their trial", "How", rows))
-    if evidence.refusals:
-        refused = [(r.kind, r.reason, _own_values(r.params)) for r in evidence.refusals]
+    if recorded.refusals:
+        refused = [(r.kind, r.reason, _own_values(r.params)) for r in recorded.refusals]
         tables.append(_reasons("Draws refused before a worker was asked", "Kind", refused))
     sentences = () if broken else ("No trial broke.",)
     return Section("failures", "What went wrong", sentences, tuple(tables))
@@ -135,19 +135,19 @@ def _masked(reason: str) -> str:
     return re.sub(r"\S*\d\S*", "#", reason)
 
 
-def reproduction_section(evidence: Evidence) -> Section:
+def reproduction_section(recorded: RecordedSearch) -> Section:
     """Commands and digests: what it takes to get the same again."""
-    data = evidence.option("data")
+    data = recorded.option("data")
     name = data.get("name", "–") if isinstance(data, dict) else "–"
-    identity = evidence.search.identity
+    identity = recorded.search.identity
     rows = [
-        ("release", evidence.code.get("archsearch_version", "not recorded")),
-        ("commit", evidence.code.get("git_commit", "not recorded")),
+        ("release", recorded.code.get("archsearch_version", "not recorded")),
+        ("commit", recorded.code.get("git_commit", "not recorded")),
         ("data", f"{name}, digest {identity.get('data', '–')}"),
         ("split", f"digest {identity.get('split', '–')}"),
         ("space", f"digest {identity.get('space', '–')}"),
         ("seed", str(identity.get("seed", "–"))),
-        ("search", evidence.search.uuid),
+        ("search", recorded.search.uuid),
     ]
     table = Table(
         "What it was made from",
@@ -158,12 +158,12 @@ def reproduction_section(evidence: Evidence) -> Section:
         "On one worker the same commands give the same trials and the same numbers; on several, "
         "each configuration trains to the same numbers on the same hardware, but what the sampler "
         "knew when it proposed depends on timing.",
-        f"The search ran for {duration(evidence.search.seconds)} in all.",
+        f"The search ran for {duration(recorded.search.seconds)} in all.",
     )
     return Section(
         "reproduce",
         "Do it again",
         sentences,
         (table,),
-        commands=reproduction_commands(evidence),
+        commands=reproduction_commands(recorded),
     )

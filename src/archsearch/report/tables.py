@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.files import atomic_writer
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, IntRange
@@ -36,20 +36,20 @@ class _Column:
     value: Callable[[TrialRecord], object]
 
 
-def trials_table(evidence: Evidence) -> pa.Table:
+def trials_table(recorded: RecordedSearch) -> pa.Table:
     """One row a trial, by number; see the module for parameters.
 
     Raises:
         ValueError: Two columns would have one name (a family named so that its field's column
             is another one).
     """
-    columns = [*_trial_columns(evidence), *_parameter_columns(evidence), _CONFIG]
-    return _table(evidence, columns, evidence.trials)
+    columns = [*_trial_columns(recorded), *_parameter_columns(recorded), _CONFIG]
+    return _table(recorded, columns, recorded.trials)
 
 
-def epochs_table(evidence: Evidence) -> pa.Table:
+def epochs_table(recorded: RecordedSearch) -> pa.Table:
     """One row a finished epoch, by trial and epoch; `sequence` is the order of recording."""
-    rows = [(trial, epoch) for trial in evidence.trials for epoch in trial.epochs]
+    rows = [(trial, epoch) for trial in recorded.trials for epoch in trial.epochs]
     arrays = {
         name: (pa.array([value(t, e) for t, e in rows], kind), told)
         for name, kind, told, value in _epoch_columns()
@@ -58,25 +58,25 @@ def epochs_table(evidence: Evidence) -> pa.Table:
         pa.field(name, array.type, metadata={"description": told})
         for name, (array, told) in arrays.items()
     ]
-    schema = pa.schema(fields, metadata=_metadata(evidence))
+    schema = pa.schema(fields, metadata=_metadata(recorded))
     return pa.table([array for array, _ in arrays.values()], schema=schema)
 
 
-def write_tables(evidence: Evidence) -> tuple[Path, Path]:
+def write_tables(recorded: RecordedSearch) -> tuple[Path, Path]:
     """Write `trials.parquet` and `epochs.parquet` into the search's folder; their paths."""
     tables = (
-        (evidence.paths.trials_table, trials_table(evidence)),
-        (evidence.paths.epochs_table, epochs_table(evidence)),
+        (recorded.paths.trials_table, trials_table(recorded)),
+        (recorded.paths.epochs_table, epochs_table(recorded)),
     )
     for path, table in tables:
         with atomic_writer(path) as handle:
             pq.write_table(table, handle, compression="zstd")
-    return evidence.paths.trials_table, evidence.paths.epochs_table
+    return recorded.paths.trials_table, recorded.paths.epochs_table
 
 
-def _trial_columns(evidence: Evidence) -> list[_Column]:
+def _trial_columns(recorded: RecordedSearch) -> list[_Column]:
     text, whole, real = pa.string(), pa.int64(), pa.float64()
-    started = evidence.epochs_started
+    started = recorded.epochs_started
 
     def size(key: str) -> Callable[[TrialRecord], object]:
         return lambda trial: trial.complexity.get(key)
@@ -139,17 +139,17 @@ def _sum(trial: TrialRecord, key: str) -> float:
     return float(sum(epoch.result.get(key) or 0.0 for epoch in trial.epochs))
 
 
-def _parameter_columns(evidence: Evidence) -> list[_Column]:
+def _parameter_columns(recorded: RecordedSearch) -> list[_Column]:
     """A column a searched parameter, typed by the space, or by its values where it left it."""
 
     def value_of(name: str) -> Callable[[TrialRecord], object]:
         return lambda trial: trial.params.get(name)
 
     found: dict[str, list[object]] = {}
-    for trial in evidence.trials:
+    for trial in recorded.trials:
         for name, value in trial.params.items():
             found.setdefault(name, []).append(value)
-    parameters = space_parameters(evidence)
+    parameters = space_parameters(recorded)
     names = [name for name in {**parameters, **found} if name != "family"]
     columns = []
     for name in names:
@@ -180,9 +180,9 @@ def column_name(parameter: str) -> str:
     return parameter.replace("/", "_")
 
 
-def space_parameters(evidence: Evidence) -> dict[str, AnyParameter]:
+def space_parameters(recorded: RecordedSearch) -> dict[str, AnyParameter]:
     """The searched parameters of all families, by full name; empty for an unreadable space."""
-    space = evidence.space
+    space = recorded.space
     if space is None:
         return {}
     return {
@@ -250,7 +250,9 @@ def _result_field(name: str, kind: pa.DataType) -> _EpochValue:
     return value
 
 
-def _table(evidence: Evidence, columns: list[_Column], trials: Iterable[TrialRecord]) -> pa.Table:
+def _table(
+    recorded: RecordedSearch, columns: list[_Column], trials: Iterable[TrialRecord]
+) -> pa.Table:
     rows = list(trials)
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
@@ -261,11 +263,11 @@ def _table(evidence: Evidence, columns: list[_Column], trials: Iterable[TrialRec
             pa.field(column.name, column.type, metadata={"description": column.description})
             for column in columns
         ],
-        metadata=_metadata(evidence),
+        metadata=_metadata(recorded),
     )
     arrays = [pa.array([column.value(t) for t in rows], column.type) for column in columns]
     return pa.table(arrays, schema=schema)
 
 
-def _metadata(evidence: Evidence) -> dict[str, str]:
-    return {"search": evidence.search.name, "search_uuid": evidence.search.uuid}
+def _metadata(recorded: RecordedSearch) -> dict[str, str]:
+    return {"search": recorded.search.name, "search_uuid": recorded.search.uuid}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.analysis.recorded_search import Evidence, evidence_of
+from archsearch.analysis.recorded_search import RecordedSearch, recorded_search_of
 from archsearch.files import write_atomic
 from archsearch.report.compose import compose
 from archsearch.report.html import report_html
@@ -34,19 +34,19 @@ class WrittenReport:
         return (self.page, self.summary, self.trials, self.epochs)
 
 
-def write_report(evidence: Evidence, *, reload_seconds: int | None = None) -> WrittenReport:
+def write_report(recorded: RecordedSearch, *, reload_seconds: int | None = None) -> WrittenReport:
     """Write the report; each file is there whole, or as it was.
 
     Args:
-        evidence: What the search left behind.
+        recorded: What the search left behind.
         reload_seconds: Let the page reload itself so often; None for one that stays.
 
     Raises:
         OSError: A file cannot be written.
     """
-    report = compose(OpenedSearch(evidence))
-    trials, epochs = write_tables(evidence)
-    paths = evidence.paths
+    report = compose(OpenedSearch(recorded))
+    trials, epochs = write_tables(recorded)
+    paths = recorded.paths
     write_atomic(paths.report_summary, report_markdown(report))
     write_atomic(paths.report, report_html(report, reload_seconds=reload_seconds))
     return WrittenReport(paths.report, paths.report_summary, trials, epochs)
@@ -57,7 +57,7 @@ def watch_report(
     runs_dir: Path | str = "runs",
     database: str | None = None,
     *,
-    on_written: Callable[[WrittenReport, Evidence], None] = lambda written, evidence: None,
+    on_written: Callable[[WrittenReport, RecordedSearch], None] = lambda written, recorded: None,
     every: float = WATCH_SECONDS,
 ) -> WrittenReport:
     """Write the report again and again while the search runs, and once when it has ended.
@@ -78,12 +78,12 @@ def watch_report(
     pause = every
     while True:
         began = time.monotonic()
-        evidence = evidence_of(name, runs_dir, database)
-        is_running = evidence.state == "running"
+        recorded = recorded_search_of(name, runs_dir, database)
+        is_running = recorded.state == "running"
         written = write_report(
-            evidence, reload_seconds=max(1, round(pause)) if is_running else None
+            recorded, reload_seconds=max(1, round(pause)) if is_running else None
         )
-        on_written(written, evidence)
+        on_written(written, recorded)
         if not is_running:
             return written
         pause = max(every, 4 * (time.monotonic() - began))

@@ -13,7 +13,7 @@ class Pause(Enum):
     DONE = "nothing is left to start"
 
 
-class Turn(Enum):
+class NextWork(Enum):
     """What the next free worker is for, if not for a trial that waits."""
 
     NEW = "a trial that was not issued before"
@@ -63,7 +63,7 @@ class Agenda:
         new = self.num_trials - num_issued if self.closed is None and not self.exhausted else 0
         return len(self.running) + len(self.waiting) + max(0, new)
 
-    def next(self, num_slots: int, num_issued: int) -> int | Turn | Pause:
+    def next(self, num_slots: int, num_issued: int) -> int | NextWork | Pause:
         """The number of a trial that waits, NEW, CONFIRM, or why there is nothing to start."""
         if self.draining is not None:
             return Pause.DONE
@@ -74,7 +74,7 @@ class Agenda:
         if self.waiting:
             return self.waiting.pop(0)
         if self.closed is None:
-            return Turn.NEW if self.asks_for_more(num_issued) else Turn.CONFIRM
+            return NextWork.NEW if self.asks_for_more(num_issued) else NextWork.CONFIRM
         return self.idle
 
     @property

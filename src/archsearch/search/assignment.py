@@ -35,7 +35,7 @@ class Assignment(Frozen):
     """Whether BatchNorm normalises by the batch of all workers."""
 
 
-class WorkerLoad(Frozen):
+class SystemMetrics(Frozen):
     """One sample, with what has happened since the last one of the same worker process.
 
     It explains speeds and tells of leaks; no result depends on it.
@@ -67,7 +67,7 @@ class EpochReport(Frozen):
     checkpoint: str
     checksum: str
     """Hexadecimal SHA-256 of the checkpoint's payload."""
-    load: WorkerLoad | None = None
+    load: SystemMetrics | None = None
     warnings: tuple[str, ...] = ()
 
 

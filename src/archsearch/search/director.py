@@ -1,7 +1,7 @@
 """Decides what is trained and what goes on: the whole search but for where trials run.
 
 Ray's searcher and scheduler only pass on what the director says; a loop in one process can do
-the same (`run_in_process` in `inline.py`), and so can a simulation.
+the same (`engine.in_process`), and so can a simulation.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from archsearch.record.database import now_ms
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
 from archsearch.record.writer import Ending, TrialWriter
-from archsearch.search.agenda import Agenda, Pause, Turn
+from archsearch.search.agenda import Agenda, NextWork, Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
 from archsearch.search.confirmation import Confirmation
 from archsearch.search.draws import Draw, Draws, ExhaustedError
 from archsearch.search.events import (
     EpochFinished,
     Listener,
-    Said,
+    Notice,
     TrialStarted,
-    Warned,
-    WarnedOfUnfairness,
+    UnfairnessWarning,
+    WarningNotice,
     trial_ended,
 )
-from archsearch.search.lost_worker import Loss
+from archsearch.search.lost_worker import LostWorker
 from archsearch.search.patience import Patience
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
 from archsearch.search.slots import TrialShape
@@ -170,7 +170,7 @@ class Director:
         for text in skipped:
             if text not in self._skipped:
                 self._skipped.add(text)
-                self._tell(Warned(f"trial {number}: {text}; the one before it is used"))
+                self._tell(WarningNotice(f"trial {number}: {text}; the one before it is used"))
 
     def next_assignment(self, num_slots: int) -> Assignment | Pause:
         """What the next free worker does.
@@ -183,14 +183,14 @@ class Director:
             return answer
         if isinstance(answer, int):
             return self._issue_again(answer)
-        if answer is Turn.CONFIRM:
+        if answer is NextWork.CONFIRM:
             run = self._confirmation.next(self.trials)
             return self._agenda.idle if run is None else self._issue_new(run)
         try:
             return self._issue_new(self._draws.next(len(self._trials)))
         except ExhaustedError as error:
             self._agenda.exhausted = True
-            self._tell(Said(f"the search ends early: {error}"))
+            self._tell(Notice(f"the search ends early: {error}"))
             return self.next_assignment(num_slots)
 
     def _issue_new(self, draw: Draw) -> Assignment:
@@ -333,9 +333,9 @@ class Director:
             self._tell(trial_ended(trial))
             learned = None if trial.is_confirm_run else self._draws.memory.learn(trial)
             if learned is not None:
-                self._tell(Warned(learned))
+                self._tell(WarningNotice(learned))
             for unfair in self._fairness.after(trial, self.trials):
-                self._tell(WarnedOfUnfairness(unfair.sentence, unfair.family))
+                self._tell(UnfairnessWarning(unfair.sentence, unfair.family))
 
     def on_released(self, number: int) -> None:
         """The worker of a trial is free again: it ended, or was let go in a drain or a pause."""
@@ -345,7 +345,7 @@ class Director:
             self._end_attempts(trial, "paused", "the search was paused")
             self._agenda.goes_on(number)
 
-    def on_lost(self, number: int, loss: Loss) -> None:
+    def on_lost(self, number: int, lost: LostWorker) -> None:
         """A worker is gone with its trial, which is issued again from its last checkpoint.
 
         That is not held against the variant: losses are counted apart, and only when one kind
@@ -354,18 +354,20 @@ class Director:
         self._agenda.running.discard(number)
         if self._trials[number].is_finished:
             return
-        self._end_attempts(self._trials[number], loss.kind, loss.reason)
+        self._end_attempts(self._trials[number], lost.kind, lost.reason)
         self._adopt_published(self._trials[number])
         trial = self._trials[number]
         if trial.is_finished:
             return
-        ending = loss.verdict(trial.attempts.values())
+        ending = lost.ending(trial.attempts.values())
         if ending is not None:
             self._end(trial, ending, None)
             return
-        where = "alone, when no other trial runs" if loss.kind == "memory" else "on another"
-        self._tell(Warned(f"trial {number} lost its worker ({loss.reason}); it goes on {where}"))
-        self._agenda.goes_on(number, alone=loss.kind == "memory")
+        where = "alone, when no other trial runs" if lost.kind == "memory" else "on another"
+        self._tell(
+            WarningNotice(f"trial {number} lost its worker ({lost.reason}); it goes on {where}")
+        )
+        self._agenda.goes_on(number, alone=lost.kind == "memory")
 
     def _end_attempts(self, trial: TrialRecord, how: str, reason: str) -> None:
         self._writer.end_attempts(trial.number, how, reason)

@@ -10,7 +10,7 @@ from archsearch.record.trial import TrialRecord
 
 
 @dataclass(frozen=True)
-class Said:
+class Notice:
     """One line that a person should read."""
 
     kind: ClassVar[str] = "said"
@@ -18,7 +18,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Warned:
+class WarningNotice:
     """One line that a person should not miss."""
 
     kind: ClassVar[str] = "warned"
@@ -26,7 +26,7 @@ class Warned:
 
 
 @dataclass(frozen=True)
-class WarnedOfUnfairness(Warned):
+class UnfairnessWarning(WarningNotice):
     """A family is being stopped for being slow: a warning like others that names the family."""
 
     family: str
@@ -106,8 +106,8 @@ class TrialEnded:
 
 
 Event = (
-    Said
-    | Warned
+    Notice
+    | WarningNotice
     | SearchStarted
     | TrialStarted
     | EpochFinished

@@ -9,14 +9,14 @@ from typing import Literal
 from archsearch.record.trial import Outcome
 from archsearch.record.writer import Ending
 
-LossKind = Literal["lost", "preempted", "memory", "hung"]
+LostWorkerKind = Literal["lost", "preempted", "memory", "hung"]
 
-# Losses that are nobody's fault are forgiven more often than those a variant may cause.
-_FORGIVEN: dict[LossKind, int] = {"lost": 4, "preempted": 100, "memory": 1, "hung": 1}
+# What is nobody's fault is forgiven more often than what a variant may cause.
+_FORGIVEN: dict[LostWorkerKind, int] = {"lost": 4, "preempted": 100, "memory": 1, "hung": 1}
 TAKEN_BACK = "its machine was taken back"
 """Why a worker is `preempted`."""
 
-_OUTCOME: dict[LossKind, Outcome] = {
+_OUTCOME: dict[LostWorkerKind, Outcome] = {
     "lost": "failed",
     "preempted": "failed",
     "memory": "out_of_memory",
@@ -25,7 +25,7 @@ _OUTCOME: dict[LossKind, Outcome] = {
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostWorker:
     """A worker is gone with its trial.
 
     Attributes:
@@ -34,14 +34,14 @@ class Loss:
         reason: For a person.
     """
 
-    kind: LossKind
+    kind: LostWorkerKind
     reason: str
 
-    def verdict(self, ended_attempts: Iterable[str | None]) -> Ending | None:
-        """The trial's ending, once this kind of loss has come too often; else it goes on.
+    def ending(self, ended_attempts: Iterable[str | None]) -> Ending | None:
+        """The trial's ending, once workers were lost in this way too often; else it goes on.
 
         Args:
-            ended_attempts: How the trial's attempts ended, this loss included.
+            ended_attempts: How the trial's attempts ended, this one included.
         """
         times = sum(ended == self.kind for ended in ended_attempts)
         if times <= _FORGIVEN[self.kind]:

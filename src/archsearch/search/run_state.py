@@ -8,7 +8,7 @@ from typing import Any
 from archsearch.search.director import Director
 
 
-class Conduct:
+class RunState:
     """The director, and how the run ends.
 
     Ray Tune turns an exception in a callback into a failed trial; kept here it ends the run, and

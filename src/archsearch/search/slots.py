@@ -39,10 +39,10 @@ class TrialShape(Frozen):
         Args:
             nodes: As `ray.nodes()` has them.
         """
-        places = sum(self._places_on(node["Resources"]) for node in nodes if node["Alive"])
+        places = sum(self._workers_on(node["Resources"]) for node in nodes if node["Alive"])
         return places // self.num_workers
 
-    def _places_on(self, resources: Mapping[str, float]) -> int:
+    def _workers_on(self, resources: Mapping[str, float]) -> int:
         places = resources.get("CPU", 0) / self.num_cpus
         if self.num_gpus:
             places = min(places, resources.get("GPU", 0) / self.num_gpus)

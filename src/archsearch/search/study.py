@@ -26,7 +26,7 @@ _VIOLATED = {"feasible": 1.0}
 
 
 @dataclass(frozen=True)
-class Told:
+class Feedback:
     """What the sampler is told of a trial.
 
     `stopped` trials carry their epochs up to the rung; what diverged or ran out of memory
@@ -38,7 +38,7 @@ class Told:
     feasible: bool = True
 
 
-def told(trial: TrialRecord) -> Told:
+def feedback_of(trial: TrialRecord) -> Feedback:
     """What the sampler is told of a trial in its present condition.
 
     A shadow stop counts from its rung on, whatever came after: the sampler sees what it would
@@ -47,18 +47,18 @@ def told(trial: TrialRecord) -> Told:
     reached = {e.epoch: e.val_accuracy for e in trial.epochs if e.val_accuracy is not None}
     if trial.shadow_rung_epochs is not None:
         rung = trial.shadow_rung_epochs
-        return Told(TrialState.PRUNED, {e: v for e, v in reached.items() if e <= rung})
+        return Feedback(TrialState.PRUNED, {e: v for e, v in reached.items() if e <= rung})
     match trial.outcome:
         case None:
-            return Told(TrialState.RUNNING, {})
+            return Feedback(TrialState.RUNNING, {})
         case "completed":
-            return Told(TrialState.COMPLETE, reached)
+            return Feedback(TrialState.COMPLETE, reached)
         case "stopped":
-            return Told(TrialState.PRUNED, reached)
+            return Feedback(TrialState.PRUNED, reached)
         case "failed":
-            return Told(TrialState.FAIL, {})
+            return Feedback(TrialState.FAIL, {})
         case "diverged" | "out_of_memory" | "infeasible":
-            return Told(TrialState.PRUNED, reached, feasible=False)
+            return Feedback(TrialState.PRUNED, reached, feasible=False)
 
 
 class Study:
@@ -134,17 +134,17 @@ class Study:
 
     def tell(self, trial: TrialRecord) -> None:
         """Tell the sampler, once, how a trial stands; nothing to do while it simply runs."""
-        outcome = told(trial)
-        if outcome.state is TrialState.RUNNING or trial.number not in self._trials:
+        feedback = feedback_of(trial)
+        if feedback.state is TrialState.RUNNING or trial.number not in self._trials:
             return
         asked = self._trials.pop(trial.number)
-        for epoch, value in outcome.values.items():
+        for epoch, value in feedback.values.items():
             asked.report(value, epoch)
-        if not outcome.feasible:
+        if not feedback.feasible:
             for key, value in _VIOLATED.items():
                 asked.set_constraint(key, value)
-        final = trial.val_accuracy if outcome.state is TrialState.COMPLETE else None
-        self._study.tell(asked, final, state=outcome.state)
+        final = trial.val_accuracy if feedback.state is TrialState.COMPLETE else None
+        self._study.tell(asked, final, state=feedback.state)
 
     def _add(self, params: dict[str, Any]) -> optuna.trial.Trial:
         """A running trial with given parameters, in the distributions of the space of today."""

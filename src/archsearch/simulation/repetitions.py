@@ -19,7 +19,7 @@ from archsearch.simulation.synthetic import SyntheticWorld
 
 
 @dataclass(frozen=True)
-class Finding:
+class SimulationOutcome:
     """What one simulated search came to.
 
     Attributes:
@@ -58,11 +58,11 @@ class Finding:
         }
 
 
-def finding_of(search: SimulatedSearch, budget: Budget = "macs") -> Finding:
+def outcome_of(search: SimulatedSearch, budget: Budget = "macs") -> SimulationOutcome:
     """Verdict, audit and cost of one simulated search."""
     ladder, trials = search.setting.ladder, search.trials
     best = incumbent(trials)
-    return Finding(
+    return SimulationOutcome(
         seed=search.setting.seed,
         seconds=search.seconds,
         device_hours=search.device_seconds / 3600,
@@ -77,7 +77,7 @@ def finding_of(search: SimulatedSearch, budget: Budget = "macs") -> Finding:
 
 def simulate_many(
     setting: Setting, world: World, searches: int, budget: Budget = "macs"
-) -> Iterator[Finding]:
+) -> Iterator[SimulationOutcome]:
     """One finding a search, with seeds from the setting's on; a synthetic world's luck follows.
 
     Raises:
@@ -85,7 +85,7 @@ def simulate_many(
     """
     for seed in range(setting.seed, setting.seed + searches):
         own = replace(world, seed=seed) if isinstance(world, SyntheticWorld) else world
-        yield finding_of(simulate(replace(setting, seed=seed), own), budget)
+        yield outcome_of(simulate(replace(setting, seed=seed), own), budget)
 
 
 @dataclass(frozen=True)
@@ -169,27 +169,27 @@ class Summary:
         return asdict(self)
 
 
-def summarise(findings: Sequence[Finding], world: World) -> Summary:
+def summarise(outcomes: Sequence[SimulationOutcome], world: World) -> Summary:
     """All findings together; at least one.
 
     Raises:
         ValueError: There is none.
     """
-    if not findings:
+    if not outcomes:
         raise ValueError("`findings` must hold at least one finding, but it is empty")
-    best = [one.best for one in findings if one.best is not None]
+    best = [one.best for one in outcomes if one.best is not None]
     known = world if isinstance(world, SyntheticWorld) else None
     return Summary(
-        searches=len(findings),
-        seconds=statistics.fmean(one.seconds for one in findings),
-        device_hours=statistics.fmean(one.device_hours for one in findings),
-        epochs=statistics.fmean(one.epochs for one in findings),
+        searches=len(outcomes),
+        seconds=statistics.fmean(one.seconds for one in outcomes),
+        device_hours=statistics.fmean(one.device_hours for one in outcomes),
+        epochs=statistics.fmean(one.epochs for one in outcomes),
         best=statistics.fmean(accuracy for accuracy, _ in best) if best else None,
         best_family=_counted(family for _, family in best),
-        verdicts=_counted(one.verdict.winner or "undecided" for one in findings),
-        false_verdicts=None if known is None else _false_verdicts(findings, known),
-        pairs=() if known is None else tuple(_pairs(findings, known)),
-        families={f: _totals(f, findings) for f in sorted(_families(findings))},
+        verdicts=_counted(one.verdict.winner or "undecided" for one in outcomes),
+        false_verdicts=None if known is None else _false_verdicts(outcomes, known),
+        pairs=() if known is None else tuple(_pairs(outcomes, known)),
+        families={f: _totals(f, outcomes) for f in sorted(_families(outcomes))},
     )
 
 
@@ -197,12 +197,12 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def _families(findings: Sequence[Finding]) -> set[str]:
-    return {family for one in findings for family in one.audit}
+def _families(outcomes: Sequence[SimulationOutcome]) -> set[str]:
+    return {family for one in outcomes for family in one.audit}
 
 
-def _totals(family: str, findings: Sequence[Finding]) -> FamilyTotals:
-    audits = [one.audit[family] for one in findings if family in one.audit]
+def _totals(family: str, outcomes: Sequence[SimulationOutcome]) -> FamilyTotals:
+    audits = [one.audit[family] for one in outcomes if family in one.audit]
     told = [one for one in audits if one.is_enough]
     num_shadow = sum(one.num_shadow_stopped for one in told)
     num_wrong = sum(one.num_wrongly_stopped for one in told)
@@ -223,16 +223,16 @@ def _totals(family: str, findings: Sequence[Finding]) -> FamilyTotals:
         epochs_trained=sum(one.epochs_trained for one in audits),
         epochs_saved=sum(one.epochs_saved for one in audits),
         num_unfair=sum(one.unfair is not None for one in audits),
-        num_warned=sum(family in one.warned for one in findings),
+        num_warned=sum(family in one.warned for one in outcomes),
     )
 
 
-def _false_verdicts(findings: Sequence[Finding], world: SyntheticWorld) -> Interval:
+def _false_verdicts(outcomes: Sequence[SimulationOutcome], world: SyntheticWorld) -> Interval:
     wrong = sum(
         one.verdict.winner is not None and not _is_best(one.verdict.winner, world)
-        for one in findings
+        for one in outcomes
     )
-    return wilson_interval(wrong, len(findings))
+    return wilson_interval(wrong, len(outcomes))
 
 
 def _is_best(family: str, world: SyntheticWorld) -> bool:
@@ -241,12 +241,12 @@ def _is_best(family: str, world: SyntheticWorld) -> bool:
     return all(world.superiority(family, other) > 0.5 for other in others)
 
 
-def _pairs(findings: Sequence[Finding], world: SyntheticWorld) -> Iterator[PairTruth]:
+def _pairs(outcomes: Sequence[SimulationOutcome], world: SyntheticWorld) -> Iterator[PairTruth]:
     names = sorted(world.families)
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             truth = world.superiority(first, second)
-            met = [one.verdict.between(first, second) for one in findings]
+            met = [one.verdict.between(first, second) for one in outcomes]
             told = [pair.share for pair in met if pair is not None and pair.share is not None]
             held = sum(share.holds(truth) for share in told)
             coverage = wilson_interval(held, len(told)) if told else None

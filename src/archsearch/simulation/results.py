@@ -14,14 +14,14 @@ from archsearch.analysis.verdict_text import BUDGET_NAMES
 from archsearch.display.formatting import shown_accuracy
 from archsearch.phrases import duration
 from archsearch.simulation.curves import World
-from archsearch.simulation.repetitions import Finding, Summary
+from archsearch.simulation.repetitions import SimulationOutcome, Summary
 from archsearch.simulation.search import Setting
 
 
 def print_simulation(
     world: World,
     setting: Setting,
-    findings: Sequence[Finding],
+    outcomes: Sequence[SimulationOutcome],
     summary: Summary,
     budget: Budget,
     console: Console,
@@ -46,7 +46,7 @@ def print_simulation(
     found = ", ".join(f"{n} {family}" for family, n in summary.best_family.items())
     line(f"Best found: {shown_accuracy(summary.best)} ({found or 'nothing was trained fully'}).")
     line()
-    _print_verdicts(line, findings, summary, budget)
+    _print_verdicts(line, outcomes, summary, budget)
     line()
     line("Early stopping, audited (sums over all searches):")
     console.print(_audit_table(summary))
@@ -55,7 +55,7 @@ def print_simulation(
 
 
 def as_json(
-    world: World, setting: Setting, findings: Sequence[Finding], summary: Summary
+    world: World, setting: Setting, outcomes: Sequence[SimulationOutcome], summary: Summary
 ) -> dict[str, Any]:
     """All of it as one JSON object."""
     return {
@@ -70,15 +70,18 @@ def as_json(
             "reduction_factor": setting.ladder.reduction_factor,
         },
         "summary": summary.as_json(),
-        "searches": [finding.as_json() for finding in findings],
+        "searches": [outcome.as_json() for outcome in outcomes],
     }
 
 
 def _print_verdicts(
-    line: Callable[[str], None], findings: Sequence[Finding], summary: Summary, budget: Budget
+    line: Callable[[str], None],
+    outcomes: Sequence[SimulationOutcome],
+    summary: Summary,
+    budget: Budget,
 ) -> None:
     if summary.searches == 1:
-        line(findings[0].verdict.sentence)
+        line(outcomes[0].verdict.sentence)
     else:
         counted = ", ".join(f"{name} {n}" for name, n in summary.verdicts.items())
         line(f"Verdicts at equal {BUDGET_NAMES[budget]}: {counted}")

@@ -22,7 +22,7 @@ from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
-from archsearch.search.events import Event, Listener, WarnedOfUnfairness
+from archsearch.search.events import Event, Listener, UnfairnessWarning
 from archsearch.search.patience import Patience
 from archsearch.search.slots import TrialShape
 from archsearch.search.study import Study
@@ -106,7 +106,7 @@ def simulate(setting: Setting, world: World) -> SimulatedSearch:
     warned_of: list[str] = []
 
     def listen(event: Event) -> None:
-        if isinstance(event, WarnedOfUnfairness):
+        if isinstance(event, UnfairnessWarning):
             warned_of.append(event.family)
 
     director = _director(setting, world, refusals, listen)

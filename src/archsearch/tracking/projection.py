@@ -12,7 +12,7 @@ from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
 from archsearch.storage import storage_path
 from archsearch.tracking import notes
-from archsearch.tracking import translation as wording
+from archsearch.tracking import translation as translation
 from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 # `log_batch` takes 1,000 metrics a call.
-EPOCHS_PER_CALL = 1000 // (len(wording.EPOCH_METRICS) + 1 + len(wording.LOAD_METRICS))
+EPOCHS_PER_CALL = 1000 // (len(translation.EPOCH_METRICS) + 1 + len(translation.SYSTEM_METRICS))
 
 
 class Projection:
@@ -71,17 +71,17 @@ class Projection:
         metrics = [
             Metric(key, value, message.created_ms, int(message.payload["epoch"]))
             for message in messages
-            for key, value in wording.epoch_metrics(message.payload).items()
+            for key, value in translation.epoch_metrics(message.payload).items()
         ]
-        self._log(run_id, tags=wording.epoch_tags(messages[-1].payload), metrics=metrics)
+        self._log(run_id, tags=translation.epoch_tags(messages[-1].payload), metrics=metrics)
 
     def _start_search(self, message: Message) -> None:
         payload = message.payload
-        tags = wording.search_tags(payload)
+        tags = translation.search_tags(payload)
         experiment = ensure_experiment(
-            self._client, self._store, str(payload["space_name"]), wording.question(payload)
+            self._client, self._store, str(payload["space_name"]), translation.question(payload)
         )
-        run_id = self._runs.find_search(experiment, wording.search_key(payload["uuid"]))
+        run_id = self._runs.find_search(experiment, translation.search_key(payload["uuid"]))
         if run_id is None:
             run = self._client.create_run(
                 experiment,
@@ -90,7 +90,7 @@ class Projection:
                 run_name=payload["name"],
             )
             run_id = run.info.run_id
-        self._log(run_id, params=wording.search_params(payload), tags=tags)
+        self._log(run_id, params=translation.search_params(payload), tags=tags)
         self._client.log_inputs(run_id, datasets=[_dataset_input(payload["data"])])
         self._client.update_run(run_id, status="RUNNING")
         self._runs.remember_search(run_id)
@@ -101,8 +101,8 @@ class Projection:
         from mlflow.entities import Metric
 
         search, payload = self._runs.search(), message.payload
-        number = wording.number_of(message)
-        tags = wording.trial_tags(search.data.tags, message)
+        number = translation.number_of(message)
+        tags = translation.trial_tags(search.data.tags, message)
         run_id = self._runs.find_trial(number)
         if run_id is None:
             run = self._client.create_run(
@@ -115,18 +115,18 @@ class Projection:
             self._runs.remember_trial(number, run_id)
         else:
             self._client.update_run(run_id, status="RUNNING")
-        sizes = wording.trial_sizes(payload)
+        sizes = translation.trial_sizes(payload)
         metrics = [Metric(k, v, message.created_ms, 0) for k, v in sizes.items()]
-        self._log(run_id, params=wording.trial_params(payload), tags=tags, metrics=metrics)
+        self._log(run_id, params=translation.trial_params(payload), tags=tags, metrics=metrics)
         datasets = list(search.inputs.dataset_inputs) if search.inputs else []
         self._client.log_inputs(run_id, datasets=datasets)
         self._running.add(number)
 
     def _end_trial(self, message: Message) -> None:
-        number = wording.number_of(message)
+        number = translation.number_of(message)
         run_id = self._runs.trial(number)
-        self._log(run_id, tags=wording.ending_tags(message.payload))
-        status = wording.STATUS[message.payload["outcome"]]
+        self._log(run_id, tags=translation.ending_tags(message.payload))
+        status = translation.STATUS[message.payload["outcome"]]
         self._client.set_terminated(run_id, status, message.created_ms)
         self._running.discard(number)
 
@@ -145,9 +145,9 @@ class Projection:
         metrics = []
         if best is not None:
             metrics = [Metric("best_val_accuracy", float(best), message.created_ms, 0)]
-        for key, value in wording.winner_metrics(payload).items():
+        for key, value in translation.winner_metrics(payload).items():
             metrics.append(Metric(key, value, message.created_ms, 0))
-        self._log(run_id, tags=wording.as_tags(new_tags), metrics=metrics)
+        self._log(run_id, tags=translation.as_tags(new_tags), metrics=metrics)
         self._end_waiting_trials(search, message)
         status = "FINISHED" if payload.get("finished") else "KILLED"
         self._client.set_terminated(run_id, status, message.created_ms)
@@ -169,10 +169,10 @@ class Projection:
 
         search, payload = self._runs.search(), message.payload
         name = "winner_test_accuracy"
-        values = [v for k, v in wording.winner_metrics(payload).items() if k == name]
+        values = [v for k, v in translation.winner_metrics(payload).items() if k == name]
         self._log(
             search.info.run_id,
-            tags=wording.as_tags({"mlflow.note.content": _new_note(search, payload)}),
+            tags=translation.as_tags({"mlflow.note.content": _new_note(search, payload)}),
             metrics=[Metric(name, value, message.created_ms, 0) for value in values],
         )
         self._send_reports(search.info.run_id, payload)
@@ -187,7 +187,7 @@ class Projection:
         parent = f"tags.`mlflow.parentRunId` = '{search.info.run_id}'"
         conditions = f"attributes.status = 'RUNNING' AND {parent}"
         for run in self._client.search_runs([search.info.experiment_id], conditions):
-            self._log(run.info.run_id, tags={"reason": wording.WAITS})
+            self._log(run.info.run_id, tags={"reason": translation.WAITS})
             self._client.set_terminated(run.info.run_id, "KILLED", message.created_ms)
         self._running.clear()
 

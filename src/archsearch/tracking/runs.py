@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archsearch.record.outbox import Outbox
-from archsearch.tracking import translation as wording
+from archsearch.tracking import translation as translation
 from archsearch.tracking.client import is_missing
 from archsearch.tracking.store import TrackingStore
 
@@ -94,7 +94,7 @@ class KnownRuns:
         if not self._distrust:
             run_id = self._outbox.known_id(self._key, self._trial_key(number))
         if run_id is None:
-            key = wording.trial_key(wording.uuid_of(search.data.tags), number)
+            key = translation.trial_key(translation.uuid_of(search.data.tags), number)
             run = self._find(search.info.experiment_id, key)
             run_id = run.info.run_id if run else None
         if run_id is not None:
@@ -116,7 +116,7 @@ class KnownRuns:
 
     def _find(self, experiment_id: str, key: str) -> Run | None:
         runs = self._client.search_runs(
-            [experiment_id], f"tags.`{wording.UNIQUE_TAG}` = '{key}'", max_results=1
+            [experiment_id], f"tags.`{translation.UNIQUE_TAG}` = '{key}'", max_results=1
         )
         return runs[0] if runs else None
 
@@ -148,7 +148,9 @@ def ensure_experiment(
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            client.create_experiment(name, store.artifact_location(name), wording.EXPERIMENT_TAGS)
+            client.create_experiment(
+                name, store.artifact_location(name), translation.EXPERIMENT_TAGS
+            )
         except MlflowException as error:
             # Another search of this space may have been first.
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -160,7 +162,7 @@ def ensure_experiment(
         client.restore_experiment(experiment.experiment_id)
     if description and not experiment.tags.get("mlflow.note.content"):
         client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", description)
-    for key, value in wording.EXPERIMENT_TAGS.items():
+    for key, value in translation.EXPERIMENT_TAGS.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)

@@ -12,10 +12,11 @@ from archsearch.errors import UnfitError
 from archsearch.record import lease
 from archsearch.record.database import DamagedRecordError, Database
 from archsearch.record.outbox import Outbox
-from archsearch.tracking.client import BACKGROUND_TIMEOUT_SECONDS, open_client, sentence
+from archsearch.tracking.client import open_client, sentence
 from archsearch.tracking.courier import Courier
+from archsearch.tracking.mlflow_import import BACKGROUND_TIMEOUT_SECONDS
 from archsearch.tracking.remote import cautions
-from archsearch.tracking.sender_lease import STALE_SECONDS, Turn
+from archsearch.tracking.sender_lease import STALE_SECONDS, SenderLease
 from archsearch.tracking.store import TrackingStore
 
 CLOSE_SECONDS = 30.0
@@ -53,7 +54,7 @@ class Sender:
     ) -> None:
         self._store = store
         self._outbox = Outbox(database, search_id)
-        self._turn = Turn(database, search_id)
+        self._sender_lease = SenderLease(database, search_id)
         self._warn = warn
         self._command = command
         self._courier: Courier | None = None
@@ -104,15 +105,19 @@ class Sender:
                     self._closing.wait(pause)
         finally:
             with contextlib.suppress(Exception):
-                self._turn.release()
+                self._sender_lease.release()
 
     def _round(self) -> int:
-        if not self._outbox.count_waiting() or not self._turn.hold():
+        if not self._outbox.count_waiting() or not self._sender_lease.hold():
             return 0
         if self._courier is None:
             client = open_client(self._store, BACKGROUND_TIMEOUT_SECONDS)
             self._courier = Courier(
-                client, self._store, self._outbox, may_send=self._turn.hold, warn=self._warn
+                client,
+                self._store,
+                self._outbox,
+                may_send=self._sender_lease.hold,
+                warn=self._warn,
             )
         return self._courier.round()
 
@@ -153,17 +158,19 @@ def deliver(
         BusyError: Another process delivers this search's messages.
         UnfitError: The server fails.
     """
-    outbox, turn = Outbox(database, search_id), Turn(database, search_id)
+    outbox, sender_lease = Outbox(database, search_id), SenderLease(database, search_id)
     if not rebuild and not outbox.count_waiting():
         return Delivery(0, outbox.parked())
-    _take(turn)
+    _take(sender_lease)
     try:
-        courier = Courier(open_client(store), store, outbox, may_send=turn.hold, distrust=rebuild)
+        courier = Courier(
+            open_client(store), store, outbox, may_send=sender_lease.hold, distrust=rebuild
+        )
         if rebuild:
             outbox.redeliver()
         sent = 0
         while outbox.count_waiting():
-            if not turn.hold():
+            if not sender_lease.hold():
                 raise BusyError("another process has begun to deliver; call this again later")
             sent += courier.round()
         return Delivery(sent, outbox.parked())
@@ -175,14 +182,14 @@ def deliver(
             "messages wait in the record: call this again when the server answers"
         ) from error
     finally:
-        turn.release()
+        sender_lease.release()
 
 
-def _take(turn: Turn) -> None:
+def _take(sender_lease: SenderLease) -> None:
     """Wait for the turn, unless its holder is known to be alive."""
     deadline = time.monotonic() + STALE_SECONDS + 2
-    while not turn.hold():
-        holder = turn.holder or {}
+    while not sender_lease.hold():
+        holder = sender_lease.holder or {}
         if (holder and lease.known_alive(holder)) or time.monotonic() > deadline:
             raise BusyError(
                 f"{lease.describe(holder)} delivers this search's messages now; watch it by "

@@ -24,7 +24,7 @@ BEAT_SECONDS = 3.0
 STALE_SECONDS = 40.0
 
 
-class Turn:
+class SenderLease:
     """The right to send one search's messages, for as long as `hold` says so."""
 
     def __init__(

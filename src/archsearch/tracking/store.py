@@ -17,6 +17,7 @@ from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import SearchRow
 from archsearch.redaction import redact, shown_address
+from archsearch.tracking.mlflow_import import new_sqlite_store
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
 _ALLOWED = (
@@ -101,8 +102,6 @@ class TrackingStore:
         The file gets its name last, so a process killed during the migrations leaves no store
         that is half made.
         """
-        from archsearch.tracking.client import new_sqlite_store
-
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)  # of a process that was killed here
         try:

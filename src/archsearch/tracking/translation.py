@@ -29,7 +29,7 @@ EPOCH_METRICS = (
     "val_seconds",
 )
 # MLflow shows what begins with `system/` on a page of its own.
-LOAD_METRICS = {
+SYSTEM_METRICS = {
     "cpu_percent": "system/cpu_utilization_percentage",
     "memory_percent": "system/system_memory_usage_percentage",
     "worker_memory_mib": "system/worker_memory_usage_mebibytes",
@@ -166,7 +166,7 @@ def epoch_metrics(payload: dict[str, Any]) -> dict[str, float]:
     if images and seconds:
         values["images_per_second"] = images / seconds
     load = payload.get("load") or {}  # a search that was begun before there were any has none
-    values |= {metric: load.get(key) for key, metric in LOAD_METRICS.items()}
+    values |= {metric: load.get(key) for key, metric in SYSTEM_METRICS.items()}
     return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 
 from archsearch.analysis.importance import ALL_FAMILIES, MIN_TRIALS, importances
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.record.trial import TrialRecord
 
 
-def _uniform(evidence: Evidence, count: int, *, planted: bool) -> Evidence:
+def _uniform(recorded: RecordedSearch, count: int, *, planted: bool) -> RecordedSearch:
     """Trials of uniform parameters whose accuracy follows the learning rate, or nothing."""
-    space = evidence.space
+    space = recorded.space
     assert space is not None
     from archsearch.spaces.suggest import UniformSuggester
 
     generator = random.Random(3)
-    template = next(t for t in evidence.trials if t.outcome == "completed")
+    template = next(t for t in recorded.trials if t.outcome == "completed")
     trials: list[TrialRecord] = []
     for number in range(count):
         family = ("wrn", "resnext")[number % 2]
@@ -30,11 +30,11 @@ def _uniform(evidence: Evidence, count: int, *, planted: bool) -> Evidence:
         trials.append(
             replace(template, number=number, family=family, params=params, epochs=[epoch])
         )
-    return replace(evidence, trials=trials)
+    return replace(recorded, trials=trials)
 
 
-def test_a_planted_parameter_comes_first_and_above_chance(evidence: Evidence) -> None:
-    found = {i.scope: i for i in importances(_uniform(evidence, 200, planted=True))}
+def test_a_planted_parameter_comes_first_and_above_chance(recorded: RecordedSearch) -> None:
+    found = {i.scope: i for i in importances(_uniform(recorded, 200, planted=True))}
     assert set(found) == {ALL_FAMILIES, "wrn", "resnext"}
     for scope in found.values():
         first = scope.parameters[0]
@@ -48,20 +48,22 @@ def test_a_planted_parameter_comes_first_and_above_chance(evidence: Evidence) ->
     assert not any(name.startswith(("wrn/", "resnext/")) for name in shared)
 
 
-def test_noise_is_not_called_important(evidence: Evidence) -> None:
+def test_noise_is_not_called_important(recorded: RecordedSearch) -> None:
     """One in 21 would exceed 19 of 20 shuffles' values twice by chance; none does all at once."""
-    rated = importances(_uniform(evidence, 120, planted=False))
+    rated = importances(_uniform(recorded, 120, planted=False))
     all_bars = [p for scope in rated for p in scope.parameters]
     assert sum(p.is_above_chance for p in all_bars) <= len(all_bars) // 4
 
 
-def test_the_same_seed_gives_the_same(evidence: Evidence) -> None:
-    made = _uniform(evidence, 60, planted=True)
+def test_the_same_seed_gives_the_same(recorded: RecordedSearch) -> None:
+    made = _uniform(recorded, 60, planted=True)
     assert importances(made, seed=5) == importances(made, seed=5)
 
 
 @pytest.mark.parametrize("count", [0, MIN_TRIALS - 1])
-def test_too_few_trials_are_told_apart_from_no_importance(evidence: Evidence, count: int) -> None:
-    for scope in importances(_uniform(evidence, count, planted=True)):
+def test_too_few_trials_are_told_apart_from_no_importance(
+    recorded: RecordedSearch, count: int
+) -> None:
+    for scope in importances(_uniform(recorded, count, planted=True)):
         assert scope.parameters == ()
         assert scope.num_trials <= count

@@ -8,16 +8,16 @@ from itertools import pairwise
 import pytest
 
 from archsearch.analysis.device_time import device_time
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.timeline import num_slots, spans_of
 from archsearch.record.attempts import AttemptRecord, workers_in_log
 from archsearch.report.figures_running import timeline_figure
 from archsearch.storage import LocalPath
 
 
-def test_every_attempt_has_its_time_and_no_lane_has_two_at_once(evidence: Evidence) -> None:
-    spans = spans_of(evidence)
-    assert len(spans) == len(evidence.attempts)
+def test_every_attempt_has_its_time_and_no_lane_has_two_at_once(recorded: RecordedSearch) -> None:
+    spans = spans_of(recorded)
+    assert len(spans) == len(recorded.attempts)
     assert num_slots(spans) == 2
     lanes = {span.lane for span in spans}
     assert len(lanes) == 2
@@ -26,17 +26,17 @@ def test_every_attempt_has_its_time_and_no_lane_has_two_at_once(evidence: Eviden
         assert all(a.end_ms <= b.begin_ms for a, b in pairwise(own))
 
 
-def test_lanes_are_workers_where_their_logs_are(evidence: Evidence) -> None:
-    workers = {(a.number, a.attempt): f"host/{a.number % 3}" for a in evidence.attempts}
-    known = replace(evidence)
+def test_lanes_are_workers_where_their_logs_are(recorded: RecordedSearch) -> None:
+    workers = {(a.number, a.attempt): f"host/{a.number % 3}" for a in recorded.attempts}
+    known = replace(recorded)
     known.__dict__["workers"] = workers  # as if it had been read from logs
     assert {span.lane for span in spans_of(known)} == {f"worker host/{i}" for i in range(3)}
-    del workers[evidence.attempts[0].number, 1]
+    del workers[recorded.attempts[0].number, 1]
     assert {span.lane for span in spans_of(known)} == {"slot 1", "slot 2"}
 
 
-def test_a_lost_attempt_ends_with_its_last_epoch(evidence: Evidence) -> None:
-    trial = evidence.trials[0]
+def test_a_lost_attempt_ends_with_its_last_epoch(recorded: RecordedSearch) -> None:
+    trial = recorded.trials[0]
     half = len(trial.epochs) // 2
     epochs = [replace(e, attempt=1 if e.epoch <= half else 2) for e in trial.epochs]
     split = replace(trial, epochs=epochs, attempts={1: "worker", 2: "finished"})
@@ -45,14 +45,14 @@ def test_a_lost_attempt_ends_with_its_last_epoch(evidence: Evidence) -> None:
         AttemptRecord(trial.number, 1, "worker", "it was killed", trial.created_ms),
         AttemptRecord(trial.number, 2, "finished", None, second),
     ]
-    first, last = spans_of(replace(evidence, trials=[split], attempts=attempts))
+    first, last = spans_of(replace(recorded, trials=[split], attempts=attempts))
     assert (first.end_ms, first.epochs) == (trial.epochs[half - 1].created_ms, half)
     assert (last.end_ms, last.epochs) == (trial.finished_ms, len(trial.epochs) - half)
 
 
-def test_a_break_is_cut_out_of_the_time_line(evidence: Evidence) -> None:
+def test_a_break_is_cut_out_of_the_time_line(recorded: RecordedSearch) -> None:
     day = 24 * 3600 * 1000
-    spans = spans_of(evidence)
+    spans = spans_of(recorded)
     late = [
         replace(s, begin_ms=s.begin_ms + day, end_ms=s.end_ms + day) if i >= 12 else s
         for i, s in enumerate(spans)
@@ -63,21 +63,21 @@ def test_a_break_is_cut_out_of_the_time_line(evidence: Evidence) -> None:
     assert figure.plot.layout.xaxis.range[1] < 10  # minutes, not a day
 
 
-def test_uses_add_up_to_the_slots_time(evidence: Evidence) -> None:
-    account = device_time(evidence, spans_of(evidence))
+def test_uses_add_up_to_the_slots_time(recorded: RecordedSearch) -> None:
+    account = device_time(recorded, spans_of(recorded))
     assert account.slots == 2
     assert sum(share.seconds for share in account.shares) == pytest.approx(account.capacity)
     by_use = {share.use: share.seconds for share in account.shares}
-    completed = sum(len(t.epochs) for t in evidence.trials if t.outcome == "completed")
+    completed = sum(len(t.epochs) for t in recorded.trials if t.outcome == "completed")
     assert by_use["useful"] == pytest.approx(completed * 0.11)
-    stopped = sum(len(t.epochs) for t in evidence.trials if t.outcome == "stopped")
+    stopped = sum(len(t.epochs) for t in recorded.trials if t.outcome == "stopped")
     assert by_use["stopped"] == pytest.approx(stopped * 0.11)
 
 
-def test_epochs_started_again_are_charged_as_repeated(evidence: Evidence) -> None:
-    repeated = replace(evidence)
-    trial = next(t for t in evidence.trials if t.outcome == "completed")
-    started = evidence.epochs_started | {trial.number: len(trial.epochs) + 3}
+def test_epochs_started_again_are_charged_as_repeated(recorded: RecordedSearch) -> None:
+    repeated = replace(recorded)
+    trial = next(t for t in recorded.trials if t.outcome == "completed")
+    started = recorded.epochs_started | {trial.number: len(trial.epochs) + 3}
     repeated.__dict__["epochs_started"] = started
     by_use = {s.use: s.seconds for s in device_time(repeated, spans_of(repeated)).shares}
     assert by_use["repeated"] == pytest.approx(3 * 0.11)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from archsearch.doctor import checks as doctor
-from archsearch.doctor.check_result import Finding
+from archsearch.doctor.check_result import CheckResult
 
 NONE = "none: small variants only, by a default MAC cap"
 
@@ -29,7 +29,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return devices
 
 
-def told_of_gpus(folder: Path) -> Finding:
+def told_of_gpus(folder: Path) -> CheckResult:
     (told,) = (each for each in doctor.examine(folder / "runs") if each.about == "GPUs")
     return told
 
@@ -55,7 +55,7 @@ def test_gpus_that_somebody_hides_are_no_fault(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hiding)
     told = told_of_gpus(tmp_path)
-    assert told == Finding("GPUs", f"{NONE}; CUDA_VISIBLE_DEVICES hides 2")
+    assert told == CheckResult("GPUs", f"{NONE}; CUDA_VISIBLE_DEVICES hides 2")
 
 
 def test_a_container_without_gpus_on_a_host_that_has_some_lacks_nothing(
@@ -64,7 +64,7 @@ def test_a_container_without_gpus_on_a_host_that_has_some_lacks_nothing(
     """The kernel lists the host's GPUs in every container; only device files tell whose."""
     for number in range(2):
         (devices / f"nvidia{number}").unlink()
-    assert told_of_gpus(tmp_path) == Finding("GPUs", NONE)
+    assert told_of_gpus(tmp_path) == CheckResult("GPUs", NONE)
 
 
 def test_gpus_that_torch_sees_are_named(
@@ -73,4 +73,4 @@ def test_gpus_that_torch_sees_are_named(
     seen = ["NVIDIA H100", "NVIDIA L4"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(seen))
     monkeypatch.setattr(torch.cuda, "get_device_name", seen.__getitem__)
-    assert told_of_gpus(tmp_path) == Finding("GPUs", "NVIDIA H100, NVIDIA L4")
+    assert told_of_gpus(tmp_path) == CheckResult("GPUs", "NVIDIA H100, NVIDIA L4")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.doctor.check_result import Finding
+from archsearch.doctor.check_result import CheckResult
 from archsearch.doctor.checks import examine
 from archsearch.doctor.security import security_findings
 from archsearch.record.paths import RunsFolder
@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def about(name: str, runs: Path) -> list[Finding]:
+def about(name: str, runs: Path) -> list[CheckResult]:
     return [f for f in security_findings(RunsFolder(runs)) if f.about == name]
 
 

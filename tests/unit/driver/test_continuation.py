@@ -14,7 +14,7 @@ from archsearch.record.database import Database
 from archsearch.record.reader import get_search
 from archsearch.record.trial import SearchRow
 from archsearch.report.opened_search import open_search
-from archsearch.search.events import Event, Said
+from archsearch.search.events import Event, Notice
 from archsearch.search.parsing import parsed_trials
 from archsearch.search.request import MAX_TRIALS, SearchRequest
 from archsearch.spaces.load import load_space
@@ -25,7 +25,7 @@ def run(request: SearchRequest, **changes: Any) -> list[str]:
     """Run it; what was said."""
     events: list[Event] = []
     run_search(request.model_copy(update=changes), events.append, run_trials=SyntheticRunner())
-    return [event.text for event in events if isinstance(event, Said)]
+    return [event.text for event in events if isinstance(event, Notice)]
 
 
 def count(request: SearchRequest) -> int:

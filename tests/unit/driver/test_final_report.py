@@ -17,7 +17,7 @@ from archsearch.record.reader import get_search
 from archsearch.report import write as report_module
 from archsearch.report.write import WrittenReport, watch_report
 from archsearch.search.assignment import Assignment
-from archsearch.search.events import Event, Warned
+from archsearch.search.events import Event, WarningNotice
 from archsearch.search.request import SearchRequest
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING, SyntheticRunner, learning_curve
@@ -72,7 +72,7 @@ def test_a_report_that_cannot_be_written_costs_one_warning(
     result = run_search(request_of_two, told.append, run_trials=SyntheticRunner())
     assert result.finished
     assert result.exit_code == 0
-    warnings = [e.text for e in told if isinstance(e, Warned) and "the report" in e.text]
+    warnings = [e.text for e in told if isinstance(e, WarningNotice) and "the report" in e.text]
     assert len(warnings) == 1
     assert "No space left on device" in warnings[0]
     assert "pipeline.report first --runs-dir" in warnings[0]

@@ -16,7 +16,7 @@ from archsearch.engine.weights import fetch_weights, share_weights, weights_here
 from archsearch.errors import UnfitError, UsageError
 from archsearch.models import build_model
 from archsearch.schema import InputSpec
-from archsearch.search.events import Event, Said
+from archsearch.search.events import Event, Notice
 from archsearch.search.request import SearchRequest
 from archsearch.spaces.load import load_space, parse_space, write_space
 from archsearch.storage import LocalPath
@@ -76,7 +76,7 @@ def test_a_search_trains_pretrained_networks_on_several_labels(
     result = run_search(request(space), said.append, run_trials=run_in_process)
     assert result.exit_code == 0
     digest = load_space(space).model_dump(mode="json")["families"]["torchvision"]["weights"]
-    sentences = [event.text for event in said if isinstance(event, Said)]
+    sentences = [event.text for event in said if isinstance(event, Notice)]
     kept = tmp_path / "torch" / "hub" / "checkpoints" / f"{digest.replace(':', '-')}.pth"
     assert f"Weights of resnet18: {kept}" in sentences
 

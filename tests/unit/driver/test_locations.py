@@ -10,7 +10,7 @@ import pytest
 
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError, UsageError
-from archsearch.search.events import Said
+from archsearch.search.events import Notice
 from archsearch.search.request import SearchRequest
 from archsearch.storage import storage_path
 from tests.search_support import SyntheticRunner, recorded, run_and_die
@@ -107,4 +107,4 @@ def test_a_storage_that_cannot_be_written_is_told_before_a_trial_starts(
     said: list[object] = []
     with pytest.raises(UnfitError, match=r"file"):
         run_search(stored(few, tmp_path / "file"), said.append, run_trials=SyntheticRunner())
-    assert all(isinstance(event, Said) for event in said)
+    assert all(isinstance(event, Notice) for event in said)

@@ -27,7 +27,7 @@ from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import search_status
-from archsearch.search.events import Event, TrialStarted, Warned, WinnerFound
+from archsearch.search.events import Event, TrialStarted, WarningNotice, WinnerFound
 from archsearch.search.request import SearchRequest
 from archsearch.tracking.notes import closing_note
 from archsearch.tracking.store import tracking_store
@@ -185,7 +185,7 @@ def test_a_winner_without_its_checkpoint_costs_a_warning_and_is_read_later(
     assert result.exit_code == 0
     assert result.winner is not None
     assert result.winner.reading is None
-    (warned,) = (w for w in searched.told(Warned) if "test split" in w.text)
+    (warned,) = (w for w in searched.told(WarningNotice) if "test split" in w.text)
     assert "the same command tries again" in warned.text
     (tmp_path / "elsewhere").rename(trials)
     assert searched.messages("winner_read") == []

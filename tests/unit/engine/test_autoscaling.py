@@ -1,4 +1,4 @@
-"""Scouts on a made-up cluster: they ask for room, give it back, and never stand in the way."""
+"""Placement groups ask a made-up cluster for room and give it back at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from archsearch.engine.autoscaling import SCOUT, SILENCE_SECONDS, TURN_SECONDS, Scouts
+from archsearch.engine.autoscaling import (
+    GROUP_PREFIX,
+    SILENCE_SECONDS,
+    UPDATE_SECONDS,
+    CapacityRequests,
+)
 from archsearch.search.slots import TrialShape
 
 
@@ -22,7 +27,7 @@ class Cluster:
     now: float = 100.0
 
     def placement_group(self, bundles: list[dict[str, float]], name: str) -> int:
-        assert name.startswith(SCOUT)
+        assert name.startswith(GROUP_PREFIX)
         number = next(self.numbers)
         self.groups[number] = False
         self.asked.append(bundles)
@@ -48,7 +53,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def test_they_double_the_cluster_at_most_and_ask_for_no_more_than_can_be_used(
     cluster: Cluster,
 ) -> None:
-    scouts = Scouts(TrialShape(num_cpus=2, num_gpus=0.5), lambda sentence: None)
+    capacity_requests = CapacityRequests(
+        TrialShape(num_cpus=2, num_gpus=0.5), lambda sentence: None
+    )
     for num_slots, num_open, wanted in [
         (1, 10, 1),
         (2, 10, 2),
@@ -56,52 +63,52 @@ def test_they_double_the_cluster_at_most_and_ask_for_no_more_than_can_be_used(
         (8, 10, 2),
         (16, 9, 0),
     ]:
-        scouts.turn(num_slots, num_open, num_waiting=0)
+        capacity_requests.update(num_slots, num_open, num_waiting=0)
         assert len(cluster.groups) == wanted
     assert all(bundles == [{"CPU": 2.0, "GPU": 0.5}] for bundles in cluster.asked)
 
 
 def test_one_that_has_found_room_gives_it_back(cluster: Cluster) -> None:
-    scouts = Scouts(TrialShape(num_workers=3), lambda sentence: None)
-    scouts.turn(1, 5, num_waiting=0)
+    capacity_requests = CapacityRequests(TrialShape(num_workers=3), lambda sentence: None)
+    capacity_requests.update(1, 5, num_waiting=0)
     assert cluster.asked == [[{"CPU": 1.0}] * 3]
     (first,) = cluster.groups
     cluster.groups[first] = True
-    scouts.turn(2, 5, num_waiting=0)
+    capacity_requests.update(2, 5, num_waiting=0)
     assert first not in cluster.groups
     assert len(cluster.groups) == 2
 
 
 def test_none_is_sent_while_a_trial_waits_and_room_found_is_given_back(cluster: Cluster) -> None:
-    scouts = Scouts(TrialShape(), lambda sentence: None)
-    scouts.turn(1, 5, num_waiting=0)
+    capacity_requests = CapacityRequests(TrialShape(), lambda sentence: None)
+    capacity_requests.update(1, 5, num_waiting=0)
     (first,) = cluster.groups
-    scouts.turn(2, 5, num_waiting=1)
+    capacity_requests.update(2, 5, num_waiting=1)
     assert list(cluster.groups) == [first]
     cluster.groups[first] = True
-    scouts.turn(2, 5, num_waiting=1)
+    capacity_requests.update(2, 5, num_waiting=1)
     assert not cluster.groups
 
 
 def test_they_end_with_the_search(cluster: Cluster) -> None:
-    scouts = Scouts(TrialShape(), lambda sentence: None)
-    scouts.turn(3, 9, num_waiting=0)
-    scouts.end()
+    capacity_requests = CapacityRequests(TrialShape(), lambda sentence: None)
+    capacity_requests.update(3, 9, num_waiting=0)
+    capacity_requests.end()
     assert not cluster.groups
 
 
 def test_a_long_wait_is_told_once_until_there_was_room(cluster: Cluster) -> None:
     told: list[str] = []
-    scouts = Scouts(TrialShape(num_gpus=1), told.append)
-    for _ in range(3 * int(SILENCE_SECONDS / TURN_SECONDS)):
-        assert scouts.is_due
-        scouts.turn(1, 5, num_waiting=1)
-        assert not scouts.is_due
-        cluster.now += TURN_SECONDS
+    capacity_requests = CapacityRequests(TrialShape(num_gpus=1), told.append)
+    for _ in range(3 * int(SILENCE_SECONDS / UPDATE_SECONDS)):
+        assert capacity_requests.is_due
+        capacity_requests.update(1, 5, num_waiting=1)
+        assert not capacity_requests.is_due
+        cluster.now += UPDATE_SECONDS
     (sentence,) = told
     assert sentence.startswith("No node has room for a trial of 1 CPU and 1 GPU now")
-    scouts.turn(1, 5, num_waiting=0)
-    for _ in range(int(SILENCE_SECONDS / TURN_SECONDS) + 1):
-        scouts.turn(1, 5, num_waiting=1)
-        cluster.now += TURN_SECONDS
+    capacity_requests.update(1, 5, num_waiting=0)
+    for _ in range(int(SILENCE_SECONDS / UPDATE_SECONDS) + 1):
+        capacity_requests.update(1, 5, num_waiting=1)
+        cluster.now += UPDATE_SECONDS
     assert len(told) == 2

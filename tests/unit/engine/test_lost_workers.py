@@ -11,8 +11,8 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 
-from archsearch.engine.tune_adapters import _loss_of
-from archsearch.search.lost_worker import Loss
+from archsearch.engine.tune_adapters import _lost_worker_of
+from archsearch.search.lost_worker import LostWorker
 
 LOW_MEMORY = "1 worker(s) were killed due to the node running low on memory. Memory on the node"
 NO_IMPORT = "The actor died because of an error raised in its creation task\nImportError: no x\n"
@@ -36,23 +36,23 @@ def lost_trial(folder: Path, error: Exception) -> Trial:
 @pytest.mark.parametrize(
     ("error", "loss"),
     [
-        (ActorDiedError(), Loss("lost", "it died")),
-        (OutOfMemoryError(LOW_MEMORY), Loss("memory", "its machine ran out of memory")),
-        (RayActorError(preempted=True), Loss("preempted", "its machine was taken back")),
+        (ActorDiedError(), LostWorker("lost", "it died")),
+        (OutOfMemoryError(LOW_MEMORY), LostWorker("memory", "its machine ran out of memory")),
+        (RayActorError(preempted=True), LostWorker("preempted", "its machine was taken back")),
         (
             RayActorError(error_msg=NO_IMPORT, actor_init_failed=True),
-            Loss("lost", "it could not start: ImportError: no x"),
+            LostWorker("lost", "it could not start: ImportError: no x"),
         ),
     ],
     ids=["died", "memory", "preempted", "start"],
 )
-def test_losses_are_told_apart(tmp_path: Path, error: Exception, loss: Loss) -> None:
-    assert _loss_of(lost_trial(tmp_path, error)) == loss
+def test_losses_are_told_apart(tmp_path: Path, error: Exception, loss: LostWorker) -> None:
+    assert _lost_worker_of(lost_trial(tmp_path, error)) == loss
 
 
 def test_an_error_that_cannot_be_read_is_a_loss_too(tmp_path: Path) -> None:
     trial = cast("Any", lost_trial(tmp_path, RayActorError()))
     Path(trial.pickled_error_file).write_bytes(b"\x80\x05broken")
-    assert _loss_of(trial) == Loss("lost", "it died")
+    assert _lost_worker_of(trial) == LostWorker("lost", "it died")
     trial.error_file = trial.pickled_error_file = None
-    assert _loss_of(trial) == Loss("lost", "it died")
+    assert _lost_worker_of(trial) == LostWorker("lost", "it died")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from archsearch.engine.tune_adapters import Fleet
+from archsearch.engine.tune_adapters import RunningTrials
 from archsearch.search.patience import FACTOR, Patience
 
 if TYPE_CHECKING:
@@ -33,19 +33,21 @@ def test_a_worker_is_killed_after_that_time_without_a_word_and_not_before(
     monkeypatch.setattr("ray.kill", killed.append)
     patience = Patience(floor_seconds=100.0)
     patience.saw(10.0)  # 200 s
-    fleet = Fleet(cast("Any", SimpleNamespace(director=SimpleNamespace(patience=patience))))
+    running_trials = RunningTrials(
+        cast("Any", SimpleNamespace(director=SimpleNamespace(patience=patience)))
+    )
     trials = {
         name: cast("Trial", SimpleNamespace(trial_id=name, is_finished=lambda: False))
         for name in ("silent", "alive", "without a worker")
     }
     for trial in trials.values():
-        fleet.add(trial, lambda trial: None if " " in trial.trial_id else trial.trial_id)
+        running_trials.add(trial, lambda trial: None if " " in trial.trial_id else trial.trial_id)
     for now in (0.0, 150.0, FACTOR * 10.0):
         if now == 150.0:
-            fleet.saw(trials["alive"], has_workers=True)
-        fleet.kill_the_hung()
+            running_trials.saw(trials["alive"], has_workers=True)
+        running_trials.kill_the_hung()
         assert not killed
     now += 1.0
-    fleet.kill_the_hung()
+    running_trials.kill_the_hung()
     assert killed == ["silent"]
-    assert fleet.remove("silent")[1].kind == "hung"
+    assert running_trials.remove("silent")[1].kind == "hung"

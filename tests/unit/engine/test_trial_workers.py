@@ -16,19 +16,25 @@ from archsearch.data import DataSpec, prepare
 from archsearch.driver.run import run_search
 from archsearch.engine import worker
 from archsearch.engine.session import _resources
-from archsearch.engine.tune_adapters import REPORT, WAITING, DirectedScheduler, Fleet, _loss_of
+from archsearch.engine.tune_adapters import (
+    REPORT,
+    WAITING,
+    DirectedScheduler,
+    RunningTrials,
+    _lost_worker_of,
+)
 from archsearch.engine.worker import follow, work
 from archsearch.errors import UsageError
 from archsearch.record.paths import TrialPaths
 from archsearch.record.trial import EpochRecord
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
-from archsearch.search.events import Event, Said
+from archsearch.search.events import Event, Notice
 from archsearch.search.identity import check_identity
-from archsearch.search.lost_worker import TAKEN_BACK, Loss
+from archsearch.search.lost_worker import TAKEN_BACK, LostWorker
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.preflight import InfeasibleError, Preflight
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import Conduct
+from archsearch.search.run_state import RunState
 from archsearch.search.slots import TrialShape
 from archsearch.spaces.catalogue import parse_name
 from archsearch.spaces.limits import Constraints
@@ -142,7 +148,7 @@ def test_linear_scaling_is_of_the_trial_and_of_the_search(request_in: SearchRequ
     trials = recorded(scaled.runs_dir).trials
     assert [trial.config.batch_scale for trial in trials[:2]] == [2, 2]
     assert any(
-        isinstance(event, Said) and "2 times the learning rate" in event.text for event in said
+        isinstance(event, Notice) and "2 times the learning rate" in event.text for event in said
     )
     with pytest.raises(UsageError, match="batch_scale was 2, now 1"):
         run_search(plain, run_trials=SyntheticRunner())
@@ -151,12 +157,12 @@ def test_linear_scaling_is_of_the_trial_and_of_the_search(request_in: SearchRequ
 
 
 def test_a_trial_that_waits_for_workers_shows_a_sign_and_is_not_judged() -> None:
-    conduct = cast("Conduct", SimpleNamespace(director=None))
-    fleet = Fleet(conduct)
+    run_state = cast("RunState", SimpleNamespace(director=None))
+    running_trials = RunningTrials(run_state)
     trial = cast("Any", SimpleNamespace(trial_id="t"))
-    answer = DirectedScheduler(fleet).on_trial_result(None, trial, {REPORT: WAITING})
+    answer = DirectedScheduler(running_trials).on_trial_result(None, trial, {REPORT: WAITING})
     assert answer == TrialScheduler.CONTINUE
-    assert "t" in fleet._last_sign
+    assert "t" in running_trials._last_sign
 
 
 def test_workers_whose_machine_is_taken_back_are_preempted(tmp_path: Path) -> None:
@@ -164,7 +170,7 @@ def test_workers_whose_machine_is_taken_back_are_preempted(tmp_path: Path) -> No
     trial = cast(
         "Any", SimpleNamespace(error_file=str(tmp_path / "error.txt"), pickled_error_file=None)
     )
-    assert _loss_of(trial) == Loss("preempted", TAKEN_BACK)
+    assert _lost_worker_of(trial) == LostWorker("preempted", TAKEN_BACK)
 
 
 def assignment_in(folder: Path, num_workers: int, **changes: Any) -> Assignment:

@@ -17,7 +17,7 @@ import yaml
 from archsearch.errors import UnfitError
 from archsearch.registry.foreign_model import refuse_code
 from archsearch.registry.package import Package
-from archsearch.tracking.client import configure
+from archsearch.tracking.mlflow_import import configure
 
 MLMODEL = {
     "flavors": {

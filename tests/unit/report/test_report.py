@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from tests.unit.conftest import NUM_TRIALS, Searched
 
 from archsearch.analysis.finalists import winner, winner_model
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.winner import Winner
 from archsearch.errors import UsageError
 from archsearch.report.compose import compose
@@ -31,6 +30,7 @@ from archsearch.report.html import report_html
 from archsearch.report.markdown import report_markdown
 from archsearch.report.opened_search import OpenedSearch, open_search
 from archsearch.report.parts import Report
+from tests.unit.conftest import NUM_TRIALS, Searched
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} `|` [a](b)"
 
@@ -64,8 +64,8 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def search(evidence: Evidence) -> OpenedSearch:
-    return OpenedSearch(evidence)
+def search(recorded: RecordedSearch) -> OpenedSearch:
+    return OpenedSearch(recorded)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_figures_tables_and_captions_can_be_read_without_seeing(page: _Page) -> 
 
 
 @pytest.fixture(scope="module")
-def hostile(evidence: Evidence) -> Evidence:
+def hostile(recorded: RecordedSearch) -> RecordedSearch:
     """A search all of whose texts want to be markup."""
     trials = [
         replace(
@@ -136,14 +136,14 @@ def hostile(evidence: Evidence) -> Evidence:
             reason=f"{HOSTILE} happened",
             params=trial.params | ({"wrn/block": HOSTILE} if trial.family == "wrn" else {}),
         )
-        for trial in evidence.trials
+        for trial in recorded.trials
     ]
-    space = evidence.search.space | {"description": HOSTILE}
-    found = replace(evidence.search, space=space, ending=HOSTILE)
-    return replace(evidence, search=found, state="interrupted", trials=trials)
+    space = recorded.search.space | {"description": HOSTILE}
+    found = replace(recorded.search, space=space, ending=HOSTILE)
+    return replace(recorded, search=found, state="interrupted", trials=trials)
 
 
-def test_no_text_becomes_markup(hostile: Evidence, page: _Page) -> None:
+def test_no_text_becomes_markup(hostile: RecordedSearch, page: _Page) -> None:
     attacked = _Page(report_html(compose(OpenedSearch(hostile))))
 
     def kinds(read: _Page) -> set[tuple[str, tuple[str, ...]]]:
@@ -159,7 +159,7 @@ def test_no_text_becomes_markup(hostile: Evidence, page: _Page) -> None:
     assert not re.search(r"<(?!/?b>|br>|/?extra>)", json.dumps(json.loads(figures)))
 
 
-def test_markdown_stays_text(hostile: Evidence) -> None:
+def test_markdown_stays_text(hostile: RecordedSearch) -> None:
     summary = report_markdown(compose(OpenedSearch(hostile)))
     outside_code = re.sub(r"^```.*?^```$", "", summary, flags=re.MULTILINE | re.DOTALL)
     assert not re.search(r"(?<!\\)<", outside_code)
@@ -170,15 +170,15 @@ def test_markdown_stays_text(hostile: Evidence) -> None:
 
 
 def test_secrets_do_not_reach_a_report(
-    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+    recorded: RecordedSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORE_PASSWORD", "hunter2-and-more")
     reason = "OSError: https://ann:wordpass@host/x refused hunter2-and-more"
-    trials = [replace(t, outcome="failed", reason=reason) for t in evidence.trials[:1]]
+    trials = [replace(t, outcome="failed", reason=reason) for t in recorded.trials[:1]]
     leaky = replace(
-        evidence,
+        recorded,
         trials=trials,
-        search=replace(evidence.search, space={"description": "hunter2-and-more"}),
+        search=replace(recorded.search, space={"description": "hunter2-and-more"}),
     )
     report = compose(OpenedSearch(leaky))
     for text in (report_html(report), report_markdown(report)):
@@ -218,9 +218,9 @@ def test_the_commands_ask_for_the_same_search_and_for_this_one(report: Report) -
     assert any("pipeline.promote reported" in line for line in lines)
 
 
-def _confirmed(evidence: Evidence, *, is_unfinished: bool = False) -> Evidence:
+def _confirmed(recorded: RecordedSearch, *, is_unfinished: bool = False) -> RecordedSearch:
     """The search with its two best trained again, twice each."""
-    board = OpenedSearch(evidence).leaderboard[:2]
+    board = OpenedSearch(recorded).leaderboard[:2]
     runs = []
     for place, finalist in enumerate(board):
         for replicate, gain in enumerate((-0.02, -0.01)):
@@ -234,18 +234,18 @@ def _confirmed(evidence: Evidence, *, is_unfinished: bool = False) -> Evidence:
                     epochs=[*finalist.epochs[:-1], last],
                 )
             )
-    trials = [*evidence.trials, *runs]
+    trials = [*recorded.trials, *runs]
     best, model = winner(trials), winner_model(trials)
     assert best is not None
     assert model is not None
     found = None if is_unfinished else Winner(best, model, reading=None, num_models_read=0)
-    return replace(evidence, trials=trials, winner=found)
+    return replace(recorded, trials=trials, winner=found)
 
 
 def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
-    evidence: Evidence, search: OpenedSearch
+    recorded: RecordedSearch, search: OpenedSearch
 ) -> None:
-    confirmed = OpenedSearch(_confirmed(evidence))
+    confirmed = OpenedSearch(_confirmed(recorded))
     report = compose(confirmed)
     assert [section.id for section in report.sections[:2]] == ["finalists", "leaderboard"]
     best = confirmed.winner
@@ -262,20 +262,20 @@ def test_finalists_stand_before_the_leaderboard_and_confirm_runs_in_neither(
     figure = confirmed.figures["finalists"].plot
     assert len(set(figure.data[0].y)) == 2  # also where both have one name
     assert confirmed.trials.num_rows == NUM_TRIALS + 4
-    unfinished = compose(OpenedSearch(_confirmed(evidence, is_unfinished=True)))
+    unfinished = compose(OpenedSearch(_confirmed(recorded, is_unfinished=True)))
     assert unfinished.sections[0].sentences[0].startswith(f"{best.name} leads so far: trained")
     assert unfinished.facts[0].label == f"leads so far: {best.name}"
 
 
-def test_a_search_without_trials_or_families_has_a_report_too(evidence: Evidence) -> None:
-    for trials in ([], [replace(evidence.trials[0], outcome=None, epochs=[])]):
+def test_a_search_without_trials_or_families_has_a_report_too(recorded: RecordedSearch) -> None:
+    for trials in ([], [replace(recorded.trials[0], outcome=None, epochs=[])]):
         empty = replace(
-            evidence,
+            recorded,
             trials=trials,
             attempts=[],
             refusals=[],
             state="running",
-            search=replace(evidence.search, space={}, settings={}, identity={}, seconds=0.0),
+            search=replace(recorded.search, space={}, settings={}, identity={}, seconds=0.0),
         )
         report = compose(OpenedSearch(empty))
         assert "running" in report.status
@@ -291,19 +291,19 @@ def test_a_page_reloads_itself_only_when_it_is_watched(report: Report) -> None:
     assert body(reload_seconds=5) == {"data-reload": "5"}
 
 
-def _many(evidence: Evidence, count: int) -> Evidence:
+def _many(recorded: RecordedSearch, count: int) -> RecordedSearch:
     """The same trials over and over, each with its own number and accuracy."""
     trials = []
     for number in range(count):
-        trial = evidence.trials[number % len(evidence.trials)]
+        trial = recorded.trials[number % len(recorded.trials)]
         last = trial.epochs[-1]
         epochs = [*trial.epochs[:-1], replace(last, val_accuracy=0.5 + 0.4 * number / count)]
         trials.append(replace(trial, number=number, epochs=epochs))
-    return replace(evidence, trials=trials)
+    return replace(recorded, trials=trials)
 
 
-def test_figures_of_many_trials_are_thinned_and_say_so(evidence: Evidence) -> None:
-    many = _many(evidence, 6_000)
+def test_figures_of_many_trials_are_thinned_and_say_so(recorded: RecordedSearch) -> None:
+    many = _many(recorded, 6_000)
     curves = learning_curves_figure(many)
     assert curves is not None
     assert f"Shown: {MAX_CURVES} of 6,000 trials" in curves.caption

@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from archsearch.analysis.recorded_search import Evidence
+from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.report.tables import epochs_table, trials_table, write_tables
 from archsearch.spaces.trial_config import TrialConfig
 
 
-def test_a_row_a_trial_says_what_the_record_says(evidence: Evidence) -> None:
-    rows = trials_table(evidence).to_pylist()
-    assert [row["number"] for row in rows] == [t.number for t in evidence.trials]
-    for row, trial in zip(rows, evidence.trials, strict=True):
+def test_a_row_a_trial_says_what_the_record_says(recorded: RecordedSearch) -> None:
+    rows = trials_table(recorded).to_pylist()
+    assert [row["number"] for row in rows] == [t.number for t in recorded.trials]
+    for row, trial in zip(rows, recorded.trials, strict=True):
         assert row["val_accuracy"] == trial.val_accuracy
         assert row["outcome"] == trial.outcome
         assert row["num_macs"] == trial.complexity["macs"]
@@ -29,7 +29,7 @@ def test_a_row_a_trial_says_what_the_record_says(evidence: Evidence) -> None:
         assert {k: v for k, v in own.items() if v is not None} == given
 
 
-def test_types_follow_from_the_space_not_from_what_was_drawn(evidence: Evidence) -> None:
+def test_types_follow_from_the_space_not_from_what_was_drawn(recorded: RecordedSearch) -> None:
     wanted = {
         "number": pa.int64(),
         "val_accuracy": pa.float64(),
@@ -41,22 +41,22 @@ def test_types_follow_from_the_space_not_from_what_was_drawn(evidence: Evidence)
         "training_learning_rate": pa.float64(),
         "training_batch_size": pa.int64(),
     }
-    for trials in (evidence.trials, evidence.trials[:1], []):
-        schema = trials_table(replace(evidence, trials=trials)).schema
+    for trials in (recorded.trials, recorded.trials[:1], []):
+        schema = trials_table(replace(recorded, trials=trials)).schema
         assert {name: schema.field(name).type for name in wanted} == wanted
-    described = trials_table(evidence).schema
+    described = trials_table(recorded).schema
     assert all(described.field(name).metadata[b"description"] for name in described.names)
 
 
-def test_a_row_an_epoch_in_the_order_of_the_record(evidence: Evidence) -> None:
-    table = epochs_table(evidence)
-    assert table.num_rows == sum(len(trial.epochs) for trial in evidence.trials)
+def test_a_row_an_epoch_in_the_order_of_the_record(recorded: RecordedSearch) -> None:
+    table = epochs_table(recorded)
+    assert table.num_rows == sum(len(trial.epochs) for trial in recorded.trials)
     sequence = sorted(table.column("sequence").to_pylist())
     assert sequence == list(range(1, table.num_rows + 1))
     assert table.schema.field("val_loss").type == pa.float64()
     assert table.schema.field("diverged").type == pa.bool_()
     first = table.to_pylist()[0]
-    assert first["val_accuracy"] == evidence.trials[0].epochs[0].val_accuracy
+    assert first["val_accuracy"] == recorded.trials[0].epochs[0].val_accuracy
 
 
 def _pandas(path: str) -> dict[str, Any]:
@@ -86,10 +86,10 @@ def _duckdb(path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("read", [_pandas, _polars, _duckdb])
-def test_pandas_polars_and_duckdb_read_the_same(read: Any, evidence: Evidence) -> None:
-    path, epochs = write_tables(evidence)
+def test_pandas_polars_and_duckdb_read_the_same(read: Any, recorded: RecordedSearch) -> None:
+    path, epochs = write_tables(recorded)
     best: dict[str, float] = {}
-    for trial in evidence.trials:
+    for trial in recorded.trials:
         if trial.outcome == "completed" and trial.val_accuracy is not None:
             best[trial.family] = max(best.get(trial.family, 0.0), trial.val_accuracy)
     assert len(best) == 2

@@ -24,7 +24,7 @@ from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.director import Director
 from archsearch.search.events import ConfirmationStarted, Event, TrialStarted
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import Conduct
+from archsearch.search.run_state import RunState
 from tests.search_support import SyntheticRunner, recorded, run_and_die
 
 
@@ -34,9 +34,9 @@ class Reachable(SyntheticRunner):
 
     director: Director | None = field(default=None, init=False)
 
-    def __call__(self, conduct: Conduct, request: SearchRequest, gpus: float) -> None:
-        self.director = conduct.director
-        super().__call__(conduct, request, gpus)
+    def __call__(self, run_state: RunState, request: SearchRequest, gpus: float) -> None:
+        self.director = run_state.director
+        super().__call__(run_state, request, gpus)
 
 
 def moved(request: SearchRequest, folder: Path) -> SearchRequest:

@@ -12,7 +12,7 @@ import pytest
 from archsearch.driver.run import run_search
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
-from archsearch.search.events import Event, Warned
+from archsearch.search.events import Event, WarningNotice
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.preflight import InfeasibleError
 from archsearch.search.request import SearchRequest
@@ -152,7 +152,7 @@ def test_a_search_walks_into_the_wall_a_few_times_and_the_same_ones_after_kills(
         if "ran out of memory" in refusal.reason:
             assert any(f"trial {t.number} ran out" in refusal.reason for t in hit)
     assert any("ran out of memory" in refusal.reason for refusal in now.refusals)
-    warnings = [e.text for e in said if isinstance(e, Warned) and "ran out of" in e.text]
+    warnings = [e.text for e in said if isinstance(e, WarningNotice) and "ran out of" in e.text]
     assert len(warnings) == len(hit)
 
     while run_and_die(request_in, SyntheticRunner(end=room_for(wall), die_after=23)):

@@ -11,10 +11,10 @@ from archsearch.errors import UnfitError
 from archsearch.halving.arms import DEFAULT_RANDOM_SHARE
 from archsearch.record.trial import Outcome, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
-from archsearch.search.events import Event, Said, Warned
-from archsearch.search.lost_worker import Loss, LossKind
+from archsearch.search.events import Event, Notice, WarningNotice
+from archsearch.search.lost_worker import LostWorker, LostWorkerKind
 from archsearch.search.request import SearchRequest
-from archsearch.search.study import Study, told
+from archsearch.search.study import Study, feedback_of
 from archsearch.spaces.load import load_space
 from tests.records import config_of
 from tests.search_support import (
@@ -71,9 +71,9 @@ def test_when_every_trial_fails_the_exit_code_is_4(request_in: SearchRequest) ->
     assert result.finished
 
 
-def loses_memory(assignment: Assignment, epoch: int) -> Loss | None:
+def loses_memory(assignment: Assignment, epoch: int) -> LostWorker | None:
     """Beside others, no machine has enough for a second epoch."""
-    return Loss("memory", "no memory") if assignment.attempt == 1 and epoch == 2 else None
+    return LostWorker("memory", "no memory") if assignment.attempt == 1 and epoch == 2 else None
 
 
 def test_of_several_trials_without_memory_each_goes_on_alone(request_in: SearchRequest) -> None:
@@ -141,7 +141,7 @@ def trial_with(outcome: Outcome | None, *, shadow: int | None = None) -> TrialRe
 def test_what_the_sampler_is_told(
     outcome: Outcome | None, shadow: int | None, state: TrialState, epochs: int, feasible: bool
 ) -> None:
-    answer = told(trial_with(outcome, shadow=shadow))
+    answer = feedback_of(trial_with(outcome, shadow=shadow))
     assert (answer.state, len(answer.values), answer.feasible) == (state, epochs, feasible)
 
 
@@ -212,21 +212,23 @@ def test_a_space_that_has_no_other_member_ends_the_search_early(
     result = run_search(request, events.append, run_trials=SyntheticRunner())
     assert len(result.trials) == 2
     assert result.finished
-    assert any(isinstance(e, Said) and "nothing new" in e.text for e in events)
+    assert any(isinstance(e, Notice) and "nothing new" in e.text for e in events)
 
 
 @pytest.mark.parametrize(
     ("kind", "forgiven"), [("lost", 4), ("preempted", 100), ("memory", 1), ("hung", 1)]
 )
-def test_losses_are_forgiven_a_bounded_number_of_times(kind: LossKind, forgiven: int) -> None:
-    loss = Loss(kind, "the test said so")
+def test_losses_are_forgiven_a_bounded_number_of_times(
+    kind: LostWorkerKind, forgiven: int
+) -> None:
+    lost = LostWorker(kind, "the test said so")
     others: list[str | None] = ["paused", "interrupted"] * 50
-    assert loss.verdict([*others, *[kind] * forgiven]) is None
-    assert loss.verdict([kind] * (forgiven + 1)) is not None
+    assert lost.ending([*others, *[kind] * forgiven]) is None
+    assert lost.ending([kind] * (forgiven + 1)) is not None
 
 
 def test_without_memory_beside_others_and_alone_it_is_out_of_memory() -> None:
-    memory = Loss("memory", "no memory").verdict(["memory", "memory"])
+    memory = LostWorker("memory", "no memory").ending(["memory", "memory"])
     assert memory is not None
     assert memory.outcome == "out_of_memory"
 
@@ -237,6 +239,6 @@ def test_tracking_that_is_down_costs_one_warning(request_in: SearchRequest) -> N
     result = run_search(few, events.append, run_trials=SyntheticRunner(curve=learning_curve))
     assert result.finished
     assert result.undelivered > 0
-    warnings = [e.text for e in events if isinstance(e, Warned)]
+    warnings = [e.text for e in events if isinstance(e, WarningNotice)]
     assert any("pipeline.track" in text for text in warnings)
     assert len(warnings) <= 2

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.unfairness import SIGNIFICANCE
-from archsearch.simulation.repetitions import Finding, Summary, simulate_many, summarise
+from archsearch.simulation.repetitions import SimulationOutcome, Summary, simulate_many, summarise
 from archsearch.simulation.sources import synthetic
 
 # 200 searches take a minute on a quiet core.
@@ -26,12 +26,12 @@ number_of_searches = pytest.mark.parametrize(
 
 
 @functools.lru_cache
-def simulated(scenario: str, searches: int) -> tuple[Sequence[Finding], Summary]:
+def simulated(scenario: str, searches: int) -> tuple[Sequence[SimulationOutcome], Summary]:
     """Searches of 40 trials, half of them random: enough for verdicts that can be wrong."""
     world, setting = synthetic(scenario)
     setting = replace(setting, trials=40, random_share=0.5)
-    findings = list(simulate_many(setting, world, searches))
-    return findings, summarise(findings, world)
+    outcomes = list(simulate_many(setting, world, searches))
+    return outcomes, summarise(outcomes, world)
 
 
 def at_most(rate: float, searches: int) -> float:
@@ -52,9 +52,9 @@ def test_where_curves_cross_the_audit_finds_the_family_that_is_stopped_unfairly(
 @number_of_searches
 @pytest.mark.parametrize("scenario", ["behind", "equal"])
 def test_where_curves_do_not_cross_it_does_not_cry_wolf(scenario: str, searches: int) -> None:
-    findings, summary = simulated(scenario, searches)
-    accused = sum(bool(one.unfair) for one in findings)
-    warned = sum(bool(one.warned) for one in findings)
+    outcomes, summary = simulated(scenario, searches)
+    accused = sum(bool(one.unfair) for one in outcomes)
+    warned = sum(bool(one.warned) for one in outcomes)
     assert accused <= at_most(SIGNIFICANCE, searches)
     assert warned <= at_most(SIGNIFICANCE, searches)
     assert summary.searches == searches
@@ -85,10 +85,10 @@ def test_the_better_family_wins_where_there_is_one(searches: int) -> None:
 
 @number_of_searches
 def test_equal_families_are_said_to_be_undecided(searches: int) -> None:
-    findings, summary = simulated("equal", searches)
+    outcomes, summary = simulated("equal", searches)
     decided = searches - summary.verdicts["undecided"]
     assert decided <= at_most(1 - DEFAULT_LEVEL, searches)
-    for one in findings:
+    for one in outcomes:
         if one.verdict.winner is None:
             assert "the data cannot tell" in one.verdict.sentence
             assert one.verdict.more is not None
@@ -100,7 +100,7 @@ def test_equal_families_are_said_to_be_undecided(searches: int) -> None:
 def test_neither_cost_nor_divergence_nor_a_third_family_makes_verdicts_false(
     scenario: str,
 ) -> None:
-    findings, summary = simulated(scenario, MANY)
+    outcomes, summary = simulated(scenario, MANY)
     assert summary.false_verdicts is not None
     wrong = round(summary.false_verdicts.estimate * MANY)
     assert wrong <= at_most(1 - DEFAULT_LEVEL, MANY)
@@ -108,4 +108,4 @@ def test_neither_cost_nor_divergence_nor_a_third_family_makes_verdicts_false(
         assert pair.coverage is not None
         held = round(pair.coverage.estimate * pair.num_told)
         assert held >= binom.ppf(0.001, pair.num_told, DEFAULT_LEVEL)
-    assert sum(bool(one.unfair) for one in findings) <= at_most(SIGNIFICANCE, MANY)
+    assert sum(bool(one.unfair) for one in outcomes) <= at_most(SIGNIFICANCE, MANY)

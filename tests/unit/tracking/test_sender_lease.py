@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.record import lease
-from archsearch.tracking.sender_lease import BEAT_SECONDS, STALE_SECONDS, Turn
+from archsearch.tracking.sender_lease import BEAT_SECONDS, STALE_SECONDS, SenderLease
 from tests.tracking_support import Recorded, new_record
 
 
@@ -24,7 +24,7 @@ def record(tmp_path: Path) -> Iterator[Recorded]:
 
 
 def test_one_at_a_time_and_the_next_after_a_release(record: Recorded) -> None:
-    first, second = (Turn(record.database, record.search.id) for _ in range(2))
+    first, second = (SenderLease(record.database, record.search.id) for _ in range(2))
     assert first.hold()
     assert not second.hold()
     assert second.holder == lease.this_process()
@@ -33,7 +33,7 @@ def test_one_at_a_time_and_the_next_after_a_release(record: Recorded) -> None:
 
 
 def test_releasing_somebody_elses_turn_changes_nothing(record: Recorded) -> None:
-    first, second, third = (Turn(record.database, record.search.id) for _ in range(3))
+    first, second, third = (SenderLease(record.database, record.search.id) for _ in range(3))
     assert first.hold()
     second.release()
     assert not third.hold()
@@ -42,14 +42,14 @@ def test_releasing_somebody_elses_turn_changes_nothing(record: Recorded) -> None
 def test_a_holder_that_is_known_to_be_dead_is_replaced_at_once(
     record: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Turn(record.database, record.search.id).hold()
+    assert SenderLease(record.database, record.search.id).hold()
     monkeypatch.setattr(lease, "known_dead", lambda holder: True)
-    assert Turn(record.database, record.search.id).hold()
+    assert SenderLease(record.database, record.search.id).hold()
 
 
 def test_a_counter_that_stands_still_long_enough_loses_the_turn(record: Recorded) -> None:
     clock = Clock()
-    first, second = (Turn(record.database, record.search.id, clock=clock) for _ in range(2))
+    first, second = (SenderLease(record.database, record.search.id, clock=clock) for _ in range(2))
     assert first.hold()
     assert not second.hold()
     clock.now += STALE_SECONDS - 1

@@ -8,9 +8,9 @@ import pytest
 
 from archsearch.record.outbox import Message
 from archsearch.tracking import notes
-from archsearch.tracking import translation as wording
+from archsearch.tracking import translation as translation
 
-SEARCH = {"search": "0" * 32, wording.UNIQUE_TAG: f"{'0' * 32}/search"}
+SEARCH = {"search": "0" * 32, translation.UNIQUE_TAG: f"{'0' * 32}/search"}
 ENTRY: dict[str, Any] = {
     "name": "WRN-22-1",
     "trial": 15,
@@ -31,12 +31,12 @@ ENDED: dict[str, Any] = {
 def test_a_confirm_run_is_a_child_run_with_its_own_name_and_arm() -> None:
     payload = {"family": "wrn", "name": "WRN-22-1", "arm": "confirm"}
     message = Message(id=1, kind="trial_started", number=20, payload=payload, created_ms=0)
-    tags = wording.trial_tags(SEARCH, message)
+    tags = translation.trial_tags(SEARCH, message)
     assert tags["mlflow.runName"] == "confirm-0020-WRN-22-1"
     assert tags["arm"] == "confirm"
     assert tags["trial"] == "20"
     searched = Message(1, "trial_started", 20, payload | {"arm": "control"}, 0)
-    name = wording.trial_tags(SEARCH, searched)["mlflow.runName"]
+    name = translation.trial_tags(SEARCH, searched)["mlflow.runName"]
     assert name == "trial-0020-WRN-22-1"
 
 
@@ -58,7 +58,7 @@ def test_the_note_has_the_finalists_and_names_the_winner() -> None:
 
 
 def test_the_winners_figures_are_metrics_of_the_search() -> None:
-    assert wording.winner_metrics(ENDED) == pytest.approx(
+    assert translation.winner_metrics(ENDED) == pytest.approx(
         {"winner_val_accuracy": 0.98123, "winner_test_accuracy": 0.975}
     )
-    assert wording.winner_metrics({"leaderboard": []}) == {}
+    assert translation.winner_metrics({"leaderboard": []}) == {}
