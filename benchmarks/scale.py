@@ -38,6 +38,7 @@ from archsearch.record.reader import read_trials
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
 from archsearch.search.assignment import Assignment
+from archsearch.search.policy import Policy
 from archsearch.simulation.clock import Run
 from archsearch.simulation.curves import SimulatedEpoch
 from archsearch.simulation.search import Setting, _director, simulate
@@ -82,11 +83,11 @@ def driver(sizes: list[int]) -> Iterator[dict[str, Any]]:
     space = load_space(SPACE)
     ladder = Ladder(1, MAX_EPOCHS, 3)
     for size in sizes:
-        setting = Setting(space, ladder, trials=size, workers=64, random_share=1.0)
+        setting = Setting(space, ladder, trials=size, workers=64, policy=Policy(random_share=1.0))
         drawn, known = seconds_of(lambda s=setting: simulate(s, AnyWorld()))
         trials = [replace(trial, arm="sampler") for trial in known.trials]
         epochs = sum(len(trial.epochs) for trial in trials)
-        more = replace(setting, trials=size + ASKED + 1, random_share=0.0)
+        more = replace(setting, trials=size + ASKED + 1, policy=Policy(random_share=0.0))
         director = _director(more, AnyWorld(), [], lambda event: None)
         restored, _ = seconds_of(lambda d=director, t=trials: _restore(d, t))
         asks, reports, ends = [], [], []
@@ -114,7 +115,7 @@ def driver(sizes: list[int]) -> Iterator[dict[str, Any]]:
 
 def _restore(director: Any, trials: list[TrialRecord]) -> None:
     """As `make_director` and a driver that starts again do."""
-    director._study.restore(trials, [])
+    director._sampler.restore(trials, [])
     director._draws.restore(trials, [])
     director.restore(trials)
 
@@ -130,7 +131,9 @@ def _ms(seconds: list[float]) -> float:
 def _fill(writer: Writer, num_trials: int) -> Iterator[float]:
     """Wall seconds of every transaction of trials with `MAX_EPOCHS` epochs each."""
     space = load_space(SPACE)
-    setting = Setting(space, Ladder(1, MAX_EPOCHS, 3), trials=num_trials, random_share=1.0)
+    setting = Setting(
+        space, Ladder(1, MAX_EPOCHS, 3), trials=num_trials, policy=Policy(random_share=1.0)
+    )
     for trial in simulate(setting, AnyWorld()).trials:
         issued = replace(trial, outcome=None, reason=None, finished_ms=None, epochs=[])
         yield _wall(lambda t=issued: writer.add_trial(t))

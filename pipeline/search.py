@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from archsearch.errors import UsageError
+from archsearch.search.policy import SamplerName, SchedulerName
 from pipeline._main import new_app, run
 from pipeline._options import (
     Data,
@@ -121,10 +122,28 @@ def search(
             "refused. This forgets the trials that did so before: there is more room now.",
         ),
     ] = False,
+    sampler: Annotated[
+        SamplerName | None,
+        typer.Option(
+            help="What proposes trials: tpe (the default) learns from those before, uniform does "
+            "not. A search that goes on keeps its own.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        SchedulerName | None,
+        typer.Option(
+            help="What stops weak trials: stopping (ASHA, stopping variant; the default) or none. "
+            "A search that goes on keeps its own.",
+        ),
+    ] = None,
     random_share: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of trials drawn uniformly and never stopped."),
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of trials drawn uniformly and never stopped; 0.1, or the search's own.",
+        ),
+    ] = None,
     confirm: Annotated[
         str,
         typer.Option(
@@ -192,6 +211,8 @@ def search(
         max_params=parsed_count("--max-params", max_params),
         max_macs=max_macs if max_macs == "default" else parsed_count("--max-macs", max_macs),
         retry_memory=retry_memory,
+        sampler=sampler,
+        scheduler=scheduler,
         random_share=random_share,
         confirm=confirm,
         hang_seconds=hang_seconds,

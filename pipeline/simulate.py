@@ -77,8 +77,10 @@ def simulate(
         if name is None
         else recorded(RunsFolder(runs_dir), name, database)
     )
-    given = {"trials": trials, "workers": workers, "random_share": random_share, "seed": seed}
+    given = {"trials": trials, "workers": workers, "seed": seed}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    if random_share is not None:
+        changes["policy"] = setting.policy.model_copy(update={"random_share": random_share})
     setting = replace(setting, **changes)
     outcomes = list(simulate_many(setting, world, searches, matched))
     summary = summarise(outcomes, world)

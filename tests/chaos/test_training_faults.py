@@ -17,7 +17,7 @@ from archsearch.halving.decision import Decision, standing
 from archsearch.record.trial import TrialRecord, incumbent
 from archsearch.schema import InputSpec
 from archsearch.search.request import SearchRequest
-from archsearch.search.study import feedback_of
+from archsearch.search.tpe_sampler import feedback_of
 from archsearch.spaces.catalogue import parse_name
 from archsearch.training import loop
 from archsearch.training.footprint import training_memory

@@ -1,20 +1,19 @@
-"""Puts the parts that decide together: study, draws, rungs, confirmation, director."""
+"""Puts the parts that decide together: sampler, draws, stopping rule, confirmation, director."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from archsearch.driver.plan import Plan
-from archsearch.halving.rung_table import RungTable
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.record.writer import Writer
+from archsearch.search.choices import SAMPLERS, STOPPING_RULES
 from archsearch.search.confirmation import Confirmation
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Notice
 from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.patience import Patience
-from archsearch.search.study import Study
 
 
 def make_director(
@@ -24,7 +23,7 @@ def make_director(
     refusals: Sequence[Refusal],
     listener: Listener,
 ) -> Director:
-    """The director of a search, whose study and draws know the record; `restore` it next.
+    """The director of a search, whose sampler and draws know the record; `restore` it next.
 
     Args:
         plan: What is to be searched, and how.
@@ -33,16 +32,17 @@ def make_director(
         refusals: All recorded ones.
         listener: Told of everything that happens.
     """
-    study = Study(plan.space, plan.request.seed)
-    study.restore(trials, refusals)
+    sampler = SAMPLERS[plan.policy.sampler](plan.space, plan.request.seed)
+    sampler.restore(trials, refusals)
     draws = Draws(
         space=plan.space,
-        study=study,
+        sampler=sampler,
         preflight=plan.preflight,
         input_spec=plan.data.input_spec,
         max_epochs=plan.ladder.max_epochs,
         seed=plan.request.seed,
-        random_share=plan.request.random_share,
+        random_share=plan.policy.random_share,
+        control_share=plan.policy.control_share,
         on_refusal=writer.refuse,
         batch_scale=plan.batch_scale,
         memory=MemoryLimit(num_workers=plan.shape.num_workers),
@@ -56,8 +56,8 @@ def make_director(
         writer=writer,
         paths=plan.paths,
         draws=draws,
-        study=study,
-        rungs=RungTable(plan.ladder),
+        sampler=sampler,
+        stopping_rule=STOPPING_RULES[plan.policy.scheduler](plan.ladder),
         data=plan.data,
         num_trials=plan.request.trials,
         shape=plan.shape,

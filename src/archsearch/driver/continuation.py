@@ -13,6 +13,7 @@ from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
 from archsearch.record.trial import SearchRow, TrialRecord, search_trials
 from archsearch.search.identity import check_identity
+from archsearch.search.policy import Policy
 from archsearch.search.request import MAX_TRIALS, SearchRequest
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.widening import Difference, difference
@@ -40,17 +41,19 @@ class Widening:
 
 
 def as_recorded(plan: Plan, search: SearchRow, trials: Sequence[TrialRecord]) -> Plan:
-    """The plan with what follows from the record: how many trials, and the rungs.
+    """The plan with what follows from the record: how many trials, the policy, and the rungs.
 
     Rungs are fixed for a search. They follow from the largest batch of its space, so a wider
     space could move them, and trials would be compared at other epochs than those before.
     """
     ladder = plan.ladder
+    policy = plan.request.policy(search.name, Policy.recorded(search.settings))
     rungs = search.settings.get("rungs")
-    if rungs is not None and tuple(rungs) != ladder.rungs:
+    if rungs is not None and policy.scheduler != "none" and tuple(rungs) != ladder.rungs:
         first = rungs[0] if rungs else ladder.max_epochs
         ladder = Ladder(first, ladder.max_epochs, ladder.reduction_factor)
-    return replace(plan, ladder=ladder, request=_with_target(plan.request, search, trials))
+    request = _with_target(plan.request, search, trials)
+    return replace(plan, ladder=ladder, policy=policy, request=request)
 
 
 def _with_target(

@@ -16,8 +16,10 @@ from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.trial import SearchRow
+from archsearch.search.choices import STOPPING_RULES
 from archsearch.search.events import Listener, Notice
 from archsearch.search.identity import identity_of
+from archsearch.search.policy import Policy
 from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.request import SearchRequest
 from archsearch.search.slots import TrialShape
@@ -34,6 +36,7 @@ class Plan:
     space: SearchSpace
     data: PreparedData
     ladder: Ladder
+    policy: Policy
     preflight: Preflight
     shape: TrialShape
     identity: dict[str, Any]
@@ -63,14 +66,30 @@ class Plan:
             words += ["--runs-dir", str(self.request.runs_dir)]
         return command_line("track", *words)
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials may be stopped, ascending."""
+        return STOPPING_RULES[self.policy.scheduler](self.ladder).rungs
+
+    @property
+    def early_stopping(self) -> str:
+        """What a user should know about early stopping in this search, in one sentence."""
+        if self.policy.scheduler == "none":
+            return "No trial is stopped early, as --scheduler none asks."
+        return self.ladder.sentence
+
     def settings(self) -> dict[str, Any]:
         """What was asked for, as the record keeps it; URLs without their secrets."""
         request = self.request.model_dump(mode="json", exclude={"database", "tracking_uri"})
-        return request | {
-            "data": self.data.model_dump(mode="json"),
-            "rungs": self.ladder.rungs,
-            "tracking_uri": self.store.recorded,
-        }
+        return (
+            request
+            | self.policy.model_dump(mode="json")
+            | {
+                "data": self.data.model_dump(mode="json"),
+                "rungs": self.rungs,
+                "tracking_uri": self.store.recorded,
+            }
+        )
 
     def announcement(self, search: SearchRow) -> dict[str, Any]:
         """What tracking is told when a driver starts."""
@@ -117,7 +136,6 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     identity = identity_of(request, space, data, batch_scale)
     paths = runs.search(request.chosen_name(space, identity), request.storage)
     listener(Notice(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
-    listener(Notice(ladder.sentence))
     for sentence in fetch_weights(space):
         listener(Notice(sentence))
     if preflight.default_cap is not None:
@@ -129,7 +147,8 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
         )
     if shape.num_workers > 1:
         listener(Notice(_sharing(shape, batch_scale)))
-    return Plan(request, space, data, ladder, preflight, shape, identity, paths, store)
+    policy = request.policy(paths.name)
+    return Plan(request, space, data, ladder, policy, preflight, shape, identity, paths, store)
 
 
 def _check_options(request: SearchRequest, shape: TrialShape) -> None:

@@ -69,6 +69,7 @@ def run_search(
             search = _registered(database, plan)
             trials = read_trials(database, search.id)
             plan = as_recorded(plan, search, trials)
+            listener(Notice(plan.early_stopping))
             widening = widening_of(plan, search, len(trials))
             plan = in_its_storage(plan, search, trials)
             if not is_moved(plan, search) and _has_all(

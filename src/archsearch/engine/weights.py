@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from archsearch.data.folders import made_once
-from archsearch.models.finetune import TorchvisionSpec
+from archsearch.models import FAMILIES
 from archsearch.models.weight_files import is_intact
 from archsearch.spaces.space import SearchSpace
 from archsearch.storage import StoragePath
@@ -60,11 +60,15 @@ def weights_here(architecture: ArchitectureSpec, storage: StoragePath) -> None:
         UnfitError: This machine's cache cannot be read or written.
         StorageError: The store does not answer, or refuses.
     """
-    if not isinstance(architecture, TorchvisionSpec) or architecture.weights == "none":
+    fields = architecture.weight_fields
+    if fields is None:
+        return
+    network, weights = (getattr(architecture, field) for field in fields)
+    if weights == "none":
         return
     from archsearch.models.pretrained import weight_file
 
-    file = weight_file(architecture.network, architecture.weights)
+    file = weight_file(network, weights)
     if is_intact(file):
         return
     with made_once(file.path):
@@ -78,11 +82,12 @@ def _shared(storage: StoragePath) -> StoragePath:
 
 
 def _needed(space: SearchSpace) -> Iterator[tuple[NetworkName, str]]:
-    branch = space.families.get("torchvision", {})
-    if "weights" not in branch:
-        return
-    networks, sources = (branch[field].examples(_ALL) for field in ("network", "weights"))
-    for network in networks:
-        for weights in sources:
-            if weights != "none":
-                yield network, str(weights)  # type: ignore[misc]  # one of the names
+    for family, branch in space.families.items():
+        fields = FAMILIES[family].weight_fields
+        if fields is None or fields[1] not in branch:
+            continue
+        networks, sources = (branch[field].examples(_ALL) for field in fields)
+        for network in networks:
+            for weights in sources:
+                if weights != "none":
+                    yield network, str(weights)  # type: ignore[misc]  # one of the names

@@ -62,14 +62,5 @@ def build_model(spec: FamilySpec, input_spec: InputSpec, *, pretrained: bool = T
         ArchitectureError: the images are too small for the network.
         UnfitError: pretrained weights are missing, damaged or another network's.
     """
-    # Specs are read, named and checked without torch; only building needs it.
-    from archsearch.models.network import build_dense, build_residual
-
     spec.check_input(input_spec)
-    if isinstance(spec, TorchvisionSpec):
-        from archsearch.models.pretrained import build_finetuned
-
-        return build_finetuned(spec, input_spec, pretrained=pretrained)
-    if isinstance(spec, DenseNetSpec):
-        return build_dense(spec.plan(), input_spec.in_channels, input_spec.num_classes)
-    return build_residual(spec.plan(), input_spec.in_channels, input_spec.num_classes)
+    return spec.build(input_spec, pretrained=pretrained)

@@ -94,6 +94,11 @@ class DenseNetSpec(Architecture):
     memory_efficient: bool = False
     """Recompute a layer's inner values in the backward pass (arXiv:1707.06990): less memory."""
 
+    @property
+    def recomputes_activations(self) -> bool:
+        """See `Architecture.recomputes_activations`."""
+        return self.memory_efficient
+
     @classmethod
     def from_layers(
         cls,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -24,6 +24,9 @@ from archsearch.models.spec import (
 from archsearch.models.weight_files import import_weights, is_path
 from archsearch.models.wide_resnet import WideResNetSpec
 from archsearch.schema import InputSpec
+
+if TYPE_CHECKING:
+    from archsearch.models.network import Network
 
 NetworkName = Literal[
     "densenet121",
@@ -110,6 +113,7 @@ class TorchvisionSpec(Architecture):
         "[-frozenSTAGES][-mlp[HIDDEN_FEATURES]][-dropoutP]"
     )
     has_small_form: ClassVar[bool] = False
+    weight_fields: ClassVar[tuple[str, str] | None] = ("network", "weights")
 
     family: Literal["torchvision"] = "torchvision"
     network: NetworkName
@@ -193,6 +197,12 @@ class TorchvisionSpec(Architecture):
     def plan(self) -> ResidualPlan | DensePlan:
         """Stem, stages and head as data; the head's own layers are not in a plan."""
         return backbone(self.network).plan()
+
+    def build(self, input_spec: InputSpec, *, pretrained: bool = True) -> Network:
+        """See `Architecture.build`."""
+        from archsearch.models.pretrained import build_finetuned
+
+        return build_finetuned(self, input_spec, pretrained=pretrained)
 
     def check_input(self, input_spec: InputSpec) -> None:
         """Refuse images that are too small, or that have no colours as the weights know them.

@@ -68,19 +68,16 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
-def build_residual(plan: ResidualPlan, in_channels: int, num_classes: int) -> Network:
-    """The residual network of a plan, initialised by `initialise`."""
-    stages: list[nn.Module] = [
-        nn.Sequential(*(ResidualBlock(block) for block in stage)) for stage in plan.stages
-    ]
-    head = Head(plan.out_channels, num_classes, activated=plan.final_activation)
-    return initialise(Network(Stem(in_channels, plan.stem), stages, head))
-
-
-def build_dense(plan: DensePlan, in_channels: int, num_classes: int) -> Network:
-    """The DenseNet of a plan, initialised by `initialise`."""
-    stages: list[nn.Module] = [DenseStage(plan, block) for block in plan.blocks]
-    head = Head(plan.out_channels, num_classes, activated=True)
+def network_of(plan: ResidualPlan | DensePlan, in_channels: int, num_classes: int) -> Network:
+    """The network of a plan, initialised by `initialise`."""
+    stages: list[nn.Module]
+    match plan:
+        case DensePlan():
+            stages, activated = [DenseStage(plan, block) for block in plan.blocks], True
+        case ResidualPlan():
+            stages = [nn.Sequential(*map(ResidualBlock, stage)) for stage in plan.stages]
+            activated = plan.final_activation
+    head = Head(plan.out_channels, num_classes, activated=activated)
     return initialise(Network(Stem(in_channels, plan.stem), stages, head))
 
 

@@ -22,8 +22,7 @@ from archsearch.models.finetune import (
     backbone,
     num_features,
 )
-from archsearch.models.network import Network, build_dense, build_residual
-from archsearch.models.plan import DensePlan
+from archsearch.models.network import Network, network_of
 from archsearch.models.weight_files import WeightFile, fetch, imported_file, published_file
 from archsearch.schema import InputSpec
 
@@ -133,10 +132,7 @@ def torchvision_name(name: str, network: NetworkName) -> str:
 
 
 def _bare(network: NetworkName, in_channels: int, num_classes: int) -> Network:
-    plan = backbone(network).plan()
-    if isinstance(plan, DensePlan):
-        return build_dense(plan, in_channels, num_classes)
-    return build_residual(plan, in_channels, num_classes)
+    return network_of(backbone(network).plan(), in_channels, num_classes)
 
 
 def _new_classifier(spec: TorchvisionSpec, num_classes: int) -> nn.Module:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import ValidationError
 
 from archsearch.errors import UsageError
 from archsearch.models.plan import DensePlan, ResidualPlan
 from archsearch.schema import Frozen, InputSpec
+
+if TYPE_CHECKING:
+    from archsearch.models.network import Network
 
 
 class NamePart(NamedTuple):
@@ -28,16 +31,29 @@ class ArchitectureError(UsageError):
 
 
 class Architecture(Frozen):
-    """Base of the specs. Every field shows in the name, so two specs never share one.
+    """A member of a family: what every family owes a search. `tests/contracts` holds it to that.
 
-    A subclass defines `family`, `name`, `plan` and `fields_of_name`, such that
-    `Spec(**Spec.fields_of_name(spec.name)) == spec`.
+    A family is a subclass in the table `FAMILIES`. It defines `family`, `name`, `fields_of_name`,
+    and either `plan` or everything here that uses a plan. Nothing else names a family.
+
+    Obligations:
+        - Every field shows in the name, so two members never share one:
+          `Spec(**Spec.fields_of_name(spec.name)) == spec`.
+        - A spec is checked when it is made. What no spec can know, because it depends on the
+          images, `check_input` refuses; it is called before `build`.
+        - `build` takes its weights from torch's global generator alone: the same seed gives the
+          same weights. It works on the meta device, where it takes no memory.
+        - The network takes images (N, C, H, W) and answers logits (N, num_classes), without a
+          softmax or sigmoid. In evaluation, an answer does not depend on the rest of its batch.
+        - Every parameter that is trained gets a gradient.
     """
 
     name_form: ClassVar[str]
     """How names of the family look, for messages."""
     has_small_form: ClassVar[bool] = True
     """Whether the family has networks for small images beside its ImageNet forms."""
+    weight_fields: ClassVar[tuple[str, str] | None] = None
+    """The fields that say which pretrained network and weights; None without such weights."""
 
     @property
     def name(self) -> str:
@@ -47,6 +63,27 @@ class Architecture(Frozen):
     def plan(self) -> ResidualPlan | DensePlan:
         """Stem, stages and head as data; the shape of the network without its weights."""
         raise NotImplementedError
+
+    def build(self, input_spec: InputSpec, *, pretrained: bool = True) -> Network:
+        """The network for images that `check_input` has let pass.
+
+        Args:
+            input_spec: Channels and size of the images, number of classes.
+            pretrained: Whether to load weights that the spec names; without them, or on the meta
+                device, weights are random.
+
+        Raises:
+            UnfitError: Pretrained weights are missing, damaged or another network's.
+        """
+        # Specs are read, named and checked without torch; only building needs it.
+        from archsearch.models.network import network_of
+
+        return network_of(self.plan(), input_spec.in_channels, input_spec.num_classes)
+
+    @property
+    def recomputes_activations(self) -> bool:
+        """Whether the backward pass computes inner values again: less memory, more time."""
+        return False
 
     @classmethod
     def fields_of_name(cls, text: str) -> dict[str, object] | None:

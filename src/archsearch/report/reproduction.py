@@ -17,6 +17,8 @@ _DECISIVE = (
     "max_epochs",
     "max_params",
     "max_macs",
+    "sampler",
+    "scheduler",
     "random_share",
     "confirm",
     "cpus_per_trial",

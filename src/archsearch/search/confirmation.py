@@ -14,7 +14,7 @@ from archsearch.halving.arms import CONFIRM
 from archsearch.record.trial import TrialRecord, search_trials
 from archsearch.search.draws import Draw
 from archsearch.search.events import ConfirmationStarted, Listener
-from archsearch.search.study import seed_of
+from archsearch.search.seeds import seed_of
 
 
 class Confirmation:

@@ -14,7 +14,7 @@ from archsearch.analysis.unfairness import FairnessWatch
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import Ruling, RungTable
+from archsearch.halving.stopping_rule import Ruling, StoppingRule
 from archsearch.record.database import now_ms
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
@@ -35,8 +35,8 @@ from archsearch.search.events import (
 from archsearch.search.lost_worker import LostWorker
 from archsearch.search.patience import Patience
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
+from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
-from archsearch.search.study import Study
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
 
@@ -50,8 +50,8 @@ class Director:
         writer: TrialWriter,
         paths: SearchPaths,
         draws: Draws,
-        study: Study,
-        rungs: RungTable,
+        sampler: Sampler,
+        stopping_rule: StoppingRule,
         data: PreparedData,
         num_trials: int,
         shape: TrialShape,
@@ -63,14 +63,14 @@ class Director:
         self._writer = writer
         self._paths = paths
         self._draws = draws
-        self._study = study
-        self._rungs = rungs
+        self._sampler = sampler
+        self._stopping_rule = stopping_rule
         self._data = data
         self._shape = shape
         self._sync_batch_norm = sync_batch_norm
         self._tell = listener
         self._patience = patience
-        self._fairness = FairnessWatch(rungs.ladder.rungs)
+        self._fairness = FairnessWatch(stopping_rule.rungs)
         self._confirmation = confirmation or Confirmation()
         self._agenda = Agenda(num_trials)
         self._trials: dict[int, TrialRecord] = {}
@@ -301,7 +301,7 @@ class Director:
         """The rungs' answer to an epoch; confirm runs are not compared with anything."""
         if trial.is_confirm_run:
             return Ruling(Decision.CONTINUE)
-        return self._rungs.report(
+        return self._stopping_rule.report(
             trial.number, epoch, val_accuracy, protected=is_protected_trial(trial)
         )
 
@@ -327,7 +327,7 @@ class Director:
                 attempts={n: ended or "finished" for n, ended in trial.attempts.items()},
             )
         self._trials[trial.number] = trial
-        self._study.tell(trial)
+        self._sampler.tell(trial)
         if ending is not None:
             self._agenda.ended(trial.number)
             self._tell(trial_ended(trial))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,10 @@ from archsearch.search.preflight import (
     InfeasibleError,
     nothing_feasible,
 )
-from archsearch.search.study import Study, seed_of
+from archsearch.search.sampler import Sampler
+from archsearch.search.seeds import seed_of
 from archsearch.spaces.space import SearchSpace
-from archsearch.spaces.suggest import SmallestSuggester
+from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
 from archsearch.spaces.trial_config import TrialConfig
 
 
@@ -71,12 +73,13 @@ class Draws:
     """
 
     space: SearchSpace
-    study: Study
+    sampler: Sampler
     preflight: CostCheck
     input_spec: InputSpec
     max_epochs: int
     seed: int
     random_share: float
+    control_share: float
     on_refusal: Callable[[Refusal], None]
     batch_scale: int = 1
     memory: MemoryLimit = field(default_factory=MemoryLimit)
@@ -127,7 +130,7 @@ class Draws:
         for params in self._baselines:
             config = self._config(params, place)
             if config.digest not in self._numbers:
-                self.study.accept(number, params)
+                self.sampler.accept(number, params)
                 return Draw("baseline", params, config, self.preflight.check(config))
         return None
 
@@ -157,16 +160,21 @@ class Draws:
         if uniform:
             families = self._families_with_room()
             family = random_family(self.seed, index, families, self.random_share)
-            params = self.study.propose_uniformly(place, draw, family)
+            params = self._uniform_params(place, draw, family)
         else:
-            params = self.study.propose(place, draw)
+            params = self.sampler.propose(place, draw)
         arm = self._arm(place, params)
         verdict = self._judge(place, arm, params)
         if isinstance(verdict, Draw):
-            self.study.accept(number, params, proposed=not uniform)
+            self.sampler.accept(number, params, proposed=not uniform)
         elif not uniform:
-            self.study.refuse(verdict.kind)
+            self.sampler.refuse(verdict.kind)
         return verdict
+
+    def _uniform_params(self, place: int, draw: int, family: str) -> dict[str, Any]:
+        """Parameters of the random arm, drawn within a family without a look at any result."""
+        generator = random.Random(seed_of(self.seed, "random", place, draw))
+        return self.space.suggest(UniformSuggester(generator), family=family).params
 
     def _families_with_room(self) -> list[str]:
         """Families to draw from uniformly: not one that is known to be too large as a whole."""
@@ -187,7 +195,11 @@ class Draws:
     def _arm(self, place: int, params: dict[str, Any]) -> Arm:
         family_arms = self._arms.get(self.space.family_of(params), [])
         return assign_arm(
-            self.seed, self._index(place), family_arms, random_share=self.random_share
+            self.seed,
+            self._index(place),
+            family_arms,
+            random_share=self.random_share,
+            control_share=self.control_share,
         )
 
     def _index(self, place: int) -> int:

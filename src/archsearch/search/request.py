@@ -15,6 +15,7 @@ from archsearch.record.paths import checked_name
 from archsearch.redaction import shown_address
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.parsing import host_and_port
+from archsearch.search.policy import Policy, SamplerName, SchedulerName
 from archsearch.search.preflight import Preflight
 from archsearch.search.slots import TrialShape
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
@@ -66,8 +67,14 @@ class SearchRequest(Frozen):
     """Cap on multiply-accumulates; `default` caps only where there is no accelerator."""
     retry_memory: bool = False
     """Draw again what takes as much memory as a trial that ran out of it in an earlier run."""
-    random_share: float = Field(default=0.1, ge=0, le=1)
-    """Share of trials drawn uniformly and never stopped: what a verdict can rest on."""
+    sampler: SamplerName | None = None
+    """What proposes trials; None takes the search's own, and TPE for a new one."""
+    scheduler: SchedulerName | None = None
+    """What stops weak trials; None takes the search's own, and ASHA's stopping variant for a new
+    one."""
+    random_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of trials drawn uniformly and never stopped: what a verdict can rest on. None takes
+    the search's own, and 0.1 for a new one."""
     confirm: str = "3x3"
     """Finalists and seeds of the confirm runs at the end; `none` for no confirm runs."""
     hang_seconds: float = Field(default=300.0, gt=0)
@@ -163,6 +170,21 @@ class SearchRequest(Frozen):
             num_cpus=max(1, self.cpus_per_trial // workers),
             num_gpus=gpus_per_trial / workers,
         )
+
+    def policy(self, name: str, recorded: Policy | None = None) -> Policy:
+        """How the search decides: as it did before, or as is asked for.
+
+        Args:
+            name: The search's, for messages.
+            recorded: Its policy so far; None for a new search.
+
+        Raises:
+            UsageError: Another sampler or stopping rule is asked for than it was begun with.
+        """
+        asked = Policy.model_fields.keys() & self.model_fields_set
+        changes = {field: getattr(self, field) for field in asked}
+        changes = {field: value for field, value in changes.items() if value is not None}
+        return Policy(**changes) if recorded is None else recorded.continued(name, changes)
 
     @property
     def confirm_spec(self) -> ConfirmSpec | None:

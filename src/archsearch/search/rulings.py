@@ -7,7 +7,7 @@ from typing import Any
 
 from archsearch.halving.arms import is_protected
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import Ruling
+from archsearch.halving.stopping_rule import Ruling
 from archsearch.record.trial import TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.training.result import EpochResult

@@ -35,7 +35,7 @@ def print_simulation(
     line(f"{world.name}: {world.description}")
     line(
         f"{several} of {setting.trials} trials, {setting.workers} at a time, "
-        f"{100 * setting.random_share:g} % of draws random; {setting.ladder.sentence}"
+        f"{100 * setting.policy.random_share:g} % of draws random; {setting.ladder.sentence}"
     )
     line()
     mean = "on average " if summary.searches > 1 else ""
@@ -63,7 +63,7 @@ def as_json(
         "setting": {
             "trials": setting.trials,
             "workers": setting.workers,
-            "random_share": setting.random_share,
+            "random_share": setting.policy.random_share,
             "seed": setting.seed,
             "max_epochs": setting.ladder.max_epochs,
             "rungs": setting.ladder.rungs,

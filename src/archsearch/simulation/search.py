@@ -7,25 +7,25 @@ simulation and what the director knows is all there is to read. Real time is not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from archsearch.data import PreparedData
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
+from archsearch.search.choices import SAMPLERS, STOPPING_RULES
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, UnfairnessWarning
 from archsearch.search.patience import Patience
+from archsearch.search.policy import Policy
 from archsearch.search.slots import TrialShape
-from archsearch.search.study import Study
 from archsearch.simulation.clock import Clock, Run
 from archsearch.simulation.curves import World
 from archsearch.spaces.space import SearchSpace
@@ -60,7 +60,7 @@ class Setting:
         ladder: Full fidelity and rungs.
         trials: How many.
         workers: Trials at a time.
-        random_share: As `--random-share`.
+        policy: How the search decides.
         seed: Of the draws, as `--seed`.
         data: What images the space's members are made for.
     """
@@ -69,7 +69,7 @@ class Setting:
     ladder: Ladder
     trials: int = 60
     workers: int = 4
-    random_share: float = 0.1
+    policy: Policy = field(default_factory=Policy)
     seed: int = 0
     data: PreparedData = DATA
 
@@ -138,23 +138,25 @@ def _director(
     setting: Setting, world: World, refusals: list[Refusal], listener: Listener
 ) -> Director:
     """The real director, with nobody to write down what it decides."""
-    study = Study(setting.space, setting.seed)
+    policy = setting.policy
+    sampler = SAMPLERS[policy.sampler](setting.space, setting.seed)
     draws = Draws(
         space=setting.space,
-        study=study,
+        sampler=sampler,
         preflight=_Counted(world),
         input_spec=setting.data.input_spec,
         max_epochs=setting.ladder.max_epochs,
         seed=setting.seed,
-        random_share=setting.random_share,
+        random_share=policy.random_share,
+        control_share=policy.control_share,
         on_refusal=refusals.append,
     )
     return Director(
         writer=_Unwritten(),
         paths=SearchPaths(Path("/nowhere")),
         draws=draws,
-        study=study,
-        rungs=RungTable(setting.ladder),
+        sampler=sampler,
+        stopping_rule=STOPPING_RULES[policy.scheduler](setting.ladder),
         data=setting.data,
         num_trials=setting.trials,
         shape=TrialShape(),

@@ -7,6 +7,7 @@ from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search, read_trials
 from archsearch.record.status import existing_record
+from archsearch.search.policy import Policy
 from archsearch.simulation.curves import World
 from archsearch.simulation.recorded import RecordedWorld
 from archsearch.simulation.search import Setting
@@ -49,7 +50,7 @@ def recorded(
         ladder=Ladder(min(rungs, default=max_epochs), max_epochs, space.fidelity.reduction_factor),
         trials=search.settings["trials"],
         workers=search.settings.get("concurrency") or Setting.workers,
-        random_share=search.settings["random_share"],
+        policy=Policy.recorded(search.settings),
         seed=search.identity["seed"],
         data=PreparedData.model_validate(search.settings["data"]),
     )

@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
-from archsearch.search.study import seed_of
+from archsearch.search.seeds import seed_of
 from archsearch.simulation.curves import SimulatedEpoch, positions
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.trial_config import TrialConfig

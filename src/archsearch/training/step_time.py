@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from archsearch.models import DenseNetSpec, FamilySpec, build_model
+from archsearch.models import FamilySpec, build_model
 from archsearch.models.network import is_frozen
 from archsearch.schema import Frozen, InputSpec
 
@@ -92,9 +92,8 @@ def step_costs(spec: FamilySpec, input_spec: InputSpec, batch_size: int) -> Step
             network(image)
     finally:
         handle.remove()
-    is_recomputed = isinstance(spec, DenseNetSpec) and spec.memory_efficient
     total = StepCosts(*(sum(column) for column in zip(*costs, strict=True)))
-    if is_recomputed:
+    if spec.recomputes_activations:
         total = _scaled(total, _RECOMPUTED)._replace(params=total.params)
     return StepCosts(
         steps=1.0,

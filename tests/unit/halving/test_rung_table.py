@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch.halving.decision import Decision
-from archsearch.halving.rung_table import Ruling, RungTable
+from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
+from archsearch.halving.stopping_rule import Ruling
 
 LADDER = Ladder(1, 9, 3)  # decisions after epochs 1 and 3
 

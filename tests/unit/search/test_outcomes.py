@@ -14,7 +14,7 @@ from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Notice, WarningNotice
 from archsearch.search.lost_worker import LostWorker, LostWorkerKind
 from archsearch.search.request import SearchRequest
-from archsearch.search.study import Study, feedback_of
+from archsearch.search.tpe_sampler import TpeSampler, feedback_of
 from archsearch.spaces.load import load_space
 from tests.records import config_of
 from tests.search_support import (
@@ -147,7 +147,7 @@ def test_what_the_sampler_is_told(
 
 def test_optuna_takes_what_it_is_told(request_in: SearchRequest) -> None:
     result = run_search(request_in, run_trials=ends("out_of_memory", 2, 5, epoch=1))
-    study = Study(load_space(request_in.space), request_in.seed)
+    study = TpeSampler(load_space(request_in.space), request_in.seed)
     refusals = recorded(request_in.runs_dir).refusals
     study.restore(result.trials, refusals)
     inside: optuna.Study = study._study

@@ -17,6 +17,7 @@ from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import TrialRecord
 from archsearch.search.assignment import Assignment
+from archsearch.search.policy import Policy
 from archsearch.search.request import SearchRequest
 from archsearch.simulation.curves import SimulatedEpoch, positions
 from archsearch.simulation.recorded import RecordedWorld, curve_of
@@ -133,7 +134,7 @@ def test_every_scenario_is_what_its_description_says(name: str) -> None:
         assert world.superiority(family, family) == pytest.approx(0.5)
         low, high = truth.octaves
         trials = simulate(
-            Setting(world.space, Ladder(9, 9, 3), 30, random_share=1.0), world
+            Setting(world.space, Ladder(9, 9, 3), 30, policy=Policy(random_share=1.0)), world
         ).trials
         own = [t for t in trials if t.family == family]
         octaves = [math.log2(t.complexity["macs"] / 2**20) for t in own]
@@ -144,7 +145,9 @@ def test_every_scenario_is_what_its_description_says(name: str) -> None:
 def test_the_truth_of_a_world_is_what_its_curves_show() -> None:
     # 2,000 pairs at equal cost: a standard error of 1 %.
     world = synthetic_world("fragile")
-    setting = Setting(world.space, Ladder(9, 9, 3), trials=400, workers=8, random_share=1.0)
+    setting = Setting(
+        world.space, Ladder(9, 9, 3), trials=400, workers=8, policy=Policy(random_share=1.0)
+    )
     trials = simulate(setting, replace(world, slope=0.0)).trials
     finals = {
         family: [
@@ -162,7 +165,7 @@ def test_the_truth_of_a_world_is_what_its_curves_show() -> None:
 def test_positions_of_uniform_draws_are_uniform() -> None:
     world, setting = synthetic("equal")
     space = setting.space
-    trials = simulate(replace(setting, trials=300, random_share=1.0), world).trials
+    trials = simulate(replace(setting, trials=300, policy=Policy(random_share=1.0)), world).trials
     places: dict[str, list[float]] = {}
     for trial in trials:
         config = trial.config
@@ -180,7 +183,7 @@ def test_recorded_curves_are_given_back_to_the_members_that_have_them(
     run_search(request_in, run_trials=SyntheticRunner())
     paths = recorded(request_in.runs_dir).paths
     world, setting = recorded_source(RunsFolder(request_in.runs_dir), paths.name)
-    assert (setting.trials, setting.seed, setting.random_share) == (24, 0, 0.1)
+    assert (setting.trials, setting.seed, setting.policy.random_share) == (24, 0, 0.1)
     assert setting.ladder.rungs == (1, 3)
     for trial in recorded(request_in.runs_dir).trials:
         if trial.outcome == "completed" and trial.arm != "confirm":
@@ -202,7 +205,7 @@ def test_a_record_without_a_whole_curve_of_a_family_is_refused(request_in: Searc
 
 def test_a_driver_warns_of_a_family_that_it_stops_unfairly() -> None:
     world, setting = synthetic("crossing")
-    found = simulate(replace(setting, random_share=0.5), world)
+    found = simulate(replace(setting, policy=Policy(random_share=0.5)), world)
     assert found.warned_of == ("resnext",)
     assert audit(found.trials, setting.ladder.rungs, 3)["resnext"].unfair is not None
 

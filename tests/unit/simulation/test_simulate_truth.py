@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.unfairness import SIGNIFICANCE
+from archsearch.search.policy import Policy
 from archsearch.simulation.repetitions import SimulationOutcome, Summary, simulate_many, summarise
 from archsearch.simulation.sources import synthetic
 
@@ -29,7 +30,7 @@ number_of_searches = pytest.mark.parametrize(
 def simulated(scenario: str, searches: int) -> tuple[Sequence[SimulationOutcome], Summary]:
     """Searches of 40 trials, half of them random: enough for verdicts that can be wrong."""
     world, setting = synthetic(scenario)
-    setting = replace(setting, trials=40, random_share=0.5)
+    setting = replace(setting, trials=40, policy=Policy(random_share=0.5))
     outcomes = list(simulate_many(setting, world, searches))
     return outcomes, summarise(outcomes, world)
 

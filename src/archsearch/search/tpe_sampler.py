@@ -1,9 +1,7 @@
-"""The Optuna study that is asked: in memory, made from the record, thrown away at the end."""
+"""TPE over an Optuna study: in memory, made from the record, thrown away at the end."""
 
 from __future__ import annotations
 
-import hashlib
-import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 
 from archsearch.errors import UsageError
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
+from archsearch.search.seeds import seed_of
 from archsearch.spaces.space import SearchSpace
-from archsearch.spaces.suggest import Suggester, UniformSuggester
+from archsearch.spaces.suggest import Suggester
 
 NUM_STARTUP_TRIALS = 10
 """Accepted trials before TPE has enough to model; draws until then are random."""
@@ -61,13 +60,12 @@ def feedback_of(trial: TrialRecord) -> Feedback:
             return Feedback(TrialState.PRUNED, reached, feasible=False)
 
 
-class Study:
-    """Asks TPE for parameters, and tells it how trials went.
+class TpeSampler:
+    """The `Sampler` that asks Optuna's TPE, over a study in memory.
 
-    Each ask uses a sampler seeded from (search seed, place among the search trials, draw), and
-    the study holds its trials in that order with the refused draws between them; so a study made
-    from the record proposes what the one that made the record would have proposed. It knows
-    nothing of confirm runs.
+    Each ask uses an Optuna sampler seeded from (search seed, position, draw), and the study holds
+    its trials by position with the refused draws between them; so a study made from the record
+    proposes what the one that made the record would have proposed.
     """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
@@ -79,7 +77,7 @@ class Study:
         self._num_accepted = 0
 
     def restore(self, trials: Sequence[TrialRecord], refusals: Sequence[Refusal]) -> None:
-        """Take over what is recorded, as far as it fits the space of today."""
+        """See `Sampler.restore`."""
         waiting = list(refusals)
         in_order = sorted(search_trials(trials), key=lambda t: t.number)
         for place, trial in enumerate(in_order):
@@ -94,19 +92,11 @@ class Study:
         if refusal.arm == "sampler" and self._space.fits(refusal.params):
             self._refuse(self._add(refusal.params), refusal.kind)
 
-    def propose(self, place: int, draw: int) -> dict[str, Any]:
-        """The sampler's parameters for search trial `place`; `draw` counts the refused ones.
-
-        The proposal is open until `accept` or `refuse` is called with it.
-        """
-        self._study.sampler = self._sampler(place, draw)
+    def propose(self, position: int, draw: int) -> dict[str, Any]:
+        """See `Sampler.propose`."""
+        self._study.sampler = self._sampler(position, draw)
         self._open = self._study.ask()
         return self._space.suggest(_suggester(self._open)).params
-
-    def propose_uniformly(self, place: int, draw: int, family: str) -> dict[str, Any]:
-        """Parameters drawn uniformly within a family, without a look at any result."""
-        generator = random.Random(seed_of(self._seed, "random", place, draw))
-        return self._space.suggest(UniformSuggester(generator), family=family).params
 
     def _params_today(self, trial: TrialRecord) -> dict[str, Any] | None:
         """What the space of today calls the trial's parameters; None if it has no such member."""
@@ -118,10 +108,7 @@ class Study:
     def accept(
         self, number: int, params: dict[str, Any] | None, *, proposed: bool = False
     ) -> None:
-        """Trial `number` runs with these parameters; `proposed` if they are the open proposal.
-
-        A trial without parameters counts, but the sampler learns nothing of it.
-        """
+        """See `Sampler.accept`."""
         self._num_accepted += 1
         if proposed:
             self._trials[number] = self._open
@@ -129,11 +116,11 @@ class Study:
             self._trials[number] = self._add(params)
 
     def refuse(self, kind: str) -> None:
-        """The open proposal takes no number."""
+        """See `Sampler.refuse`."""
         self._refuse(self._open, kind)
 
     def tell(self, trial: TrialRecord) -> None:
-        """Tell the sampler, once, how a trial stands; nothing to do while it simply runs."""
+        """See `Sampler.tell`; Optuna is told once, when the outcome or a shadow stop is there."""
         feedback = feedback_of(trial)
         if feedback.state is TrialState.RUNNING or trial.number not in self._trials:
             return
@@ -169,8 +156,8 @@ class Study:
             asked.set_constraint(key, value)
         self._study.tell(asked, state=TrialState.PRUNED)
 
-    def _sampler(self, place: int, draw: int) -> BaseSampler:
-        seed = seed_of(self._seed, "sampler", place, draw)
+    def _sampler(self, position: int, draw: int) -> BaseSampler:
+        seed = seed_of(self._seed, "sampler", position, draw)
         if self._num_accepted < NUM_STARTUP_TRIALS:
             return RandomSampler(seed=seed)
         with warnings.catch_warnings():
@@ -185,9 +172,3 @@ class Study:
 def _suggester(trial: optuna.trial.BaseTrial) -> Suggester:
     """Optuna's overloads of `suggest_categorical` hide that it takes every mix of choices."""
     return cast("Suggester", trial)
-
-
-def seed_of(*parts: object) -> int:
-    """A 32-bit seed for a purpose, independent of every other purpose's."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

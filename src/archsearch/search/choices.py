@@ -1,0 +1,27 @@
+"""The samplers and stopping rules that can be chosen: nothing else names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from archsearch.halving.never_stop import NeverStop
+from archsearch.halving.rung_table import RungTable
+from archsearch.halving.rungs import Ladder
+from archsearch.halving.stopping_rule import StoppingRule
+from archsearch.search.policy import SamplerName, SchedulerName
+from archsearch.search.sampler import Sampler
+from archsearch.search.tpe_sampler import TpeSampler
+from archsearch.search.uniform_sampler import UniformSampler
+from archsearch.spaces.space import SearchSpace
+
+SAMPLERS: Mapping[SamplerName, Callable[[SearchSpace, int], Sampler]] = {
+    "tpe": TpeSampler,
+    "uniform": UniformSampler,
+}
+"""How each sampler is made, from a space and the search's seed."""
+
+STOPPING_RULES: Mapping[SchedulerName, Callable[[Ladder], StoppingRule]] = {
+    "stopping": RungTable,
+    "none": lambda ladder: NeverStop(),
+}
+"""How each stopping rule is made, from the search's ladder."""
