@@ -13,7 +13,7 @@ from archsearch.storage import StoragePath
 
 if TYPE_CHECKING:
     from archsearch.models import ArchitectureSpec
-    from archsearch.models.finetune import NetworkName
+    from archsearch.models.backbones import NetworkName
 
 _ALL = 1_000_000
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from archsearch.models.densenet import DenseNetSpec
+from archsearch.models.backbones import (
+    NETWORK_NAMES,
+    PUBLISHED_WEIGHTS,
+    NetworkName,
+    backbone,
+    num_features,
+)
 from archsearch.models.plan import DensePlan, ResidualPlan
-from archsearch.models.resnet import ResNetSpec
-from archsearch.models.resnext import ResNeXtSpec
 from archsearch.models.spec import (
     Architecture,
     ArchitectureError,
@@ -22,41 +24,10 @@ from archsearch.models.spec import (
     read_parts,
 )
 from archsearch.models.weight_files import import_weights, is_path
-from archsearch.models.wide_resnet import WideResNetSpec
 from archsearch.schema import InputSpec
 
 if TYPE_CHECKING:
     from archsearch.models.network import Network
-
-NetworkName = Literal[
-    "densenet121",
-    "densenet161",
-    "densenet169",
-    "densenet201",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "resnext50_32x4d",
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-]
-NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
-
-PUBLISHED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
-    name: ("IMAGENET1K_V1",) for name in NETWORK_NAMES
-} | {
-    name: ("IMAGENET1K_V2", "IMAGENET1K_V1")
-    for name in NETWORK_NAMES
-    if re.fullmatch(r"resnet(50|101|152)|resnext(50_32x4d|101_32x8d)|wide_resnet.*", name)
-}
-"""Network → the weights that torchvision publishes; the first are what `default` means here.
-
-Pinned, so that another version of torchvision does not change what a configuration means.
-"""
 
 NUM_STAGES = 4
 HIDDEN_FACTOR = 2
@@ -202,7 +173,14 @@ class TorchvisionSpec(Architecture):
         """See `Architecture.build`."""
         from archsearch.models.pretrained import build_finetuned
 
-        return build_finetuned(self, input_spec, pretrained=pretrained)
+        return build_finetuned(
+            self.network,
+            input_spec,
+            weights=self.weights if pretrained else "none",
+            frozen_stages=self.frozen_stages,
+            hidden_features=self.hidden_features,
+            dropout=self.dropout,
+        )
 
     def check_input(self, input_spec: InputSpec) -> None:
         """Refuse images that are too small, or that have no colours as the weights know them.
@@ -227,26 +205,6 @@ def with_digest(name: str) -> str:
     return _PATH_IN_NAME.sub(
         lambda path: import_weights(path.group().strip()).removeprefix("sha256:"), name
     )
-
-
-Backbone = ResNetSpec | WideResNetSpec | ResNeXtSpec | DenseNetSpec
-
-
-@functools.cache
-def backbone(network: NetworkName) -> Backbone:
-    """This project's spec of torchvision's network."""
-    families: tuple[type[Backbone], ...] = (ResNetSpec, WideResNetSpec, ResNeXtSpec, DenseNetSpec)
-    for family in families:
-        fields = family.fields_of_name(normalise_name(network))
-        if fields is not None:
-            return family.model_validate(fields)
-    raise AssertionError(f"no family has torchvision's {network}")
-
-
-@functools.cache
-def num_features(network: NetworkName) -> int:
-    """How many features the backbone hands to the head."""
-    return backbone(network).plan().out_channels
 
 
 def _default_hidden(network: NetworkName, head: str) -> int:

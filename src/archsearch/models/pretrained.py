@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import UnfitError
-from archsearch.models.finetune import (
+from archsearch.models.backbones import (
     NETWORK_NAMES,
     PUBLISHED_WEIGHTS,
     NetworkName,
-    TorchvisionSpec,
     backbone,
     num_features,
 )
@@ -65,26 +64,39 @@ _OLD_DENSE_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 """Published DenseNets were saved under `norm.1` for what has been `norm1` ever since."""
 
 
-def build_finetuned(spec: TorchvisionSpec, input_spec: InputSpec, *, pretrained: bool) -> Network:
-    """The network of a checked spec: its weights loaded, its head new, its first stages frozen.
+def build_finetuned(
+    network: NetworkName,
+    input_spec: InputSpec,
+    *,
+    weights: str,
+    frozen_stages: int,
+    hidden_features: int,
+    dropout: float,
+) -> Network:
+    """A network of torchvision with its weights loaded, its head new, its first stages frozen.
 
     Random weights are drawn for everything before any are loaded, so the new head starts the same
     from the same seed, whatever the weights. On the meta device nothing is loaded.
 
     Args:
-        spec: Which network.
+        network: Torchvision's name.
         input_spec: Of its images, which fit.
-        pretrained: Whether to load the spec's weights at all.
+        weights: As `TorchvisionSpec.weights`; `none` leaves the random ones.
+        frozen_stages: Stages that training leaves as they are.
+        hidden_features: Units of a hidden layer in the head; 0 for a linear head.
+        dropout: Drop probability before the head's last linear layer.
 
     Raises:
         UnfitError: The weights cannot be had, or are another network's.
     """
-    network = _bare(spec.network, input_spec.in_channels, input_spec.num_classes)
-    network.head.classifier = _new_classifier(spec, input_spec.num_classes)
-    if pretrained and spec.weights != "none" and not next(network.parameters()).is_meta:
-        _load(network, read_weights(spec.network, spec.weights))
-    network.freeze(spec.frozen_stages)
-    return network
+    built = _bare(network, input_spec.in_channels, input_spec.num_classes)
+    built.head.classifier = _new_classifier(
+        num_features(network), hidden_features, dropout, input_spec.num_classes
+    )
+    if weights != "none" and not next(built.parameters()).is_meta:
+        _load(built, read_weights(network, weights))
+    built.freeze(frozen_stages)
+    return built
 
 
 def check_weights(network: NetworkName, weights: str) -> WeightFile:
@@ -135,16 +147,17 @@ def _bare(network: NetworkName, in_channels: int, num_classes: int) -> Network:
     return network_of(backbone(network).plan(), in_channels, num_classes)
 
 
-def _new_classifier(spec: TorchvisionSpec, num_classes: int) -> nn.Module:
+def _new_classifier(
+    features: int, hidden_features: int, dropout: float, num_classes: int
+) -> nn.Module:
     """[linear, ReLU,] [dropout,] linear; torch's default weights, biases that start at zero."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    features = num_features(spec.network)
-    if spec.head == "mlp":
-        layers["hidden"] = nn.Linear(features, spec.hidden_features)
+    if hidden_features:
+        layers["hidden"] = nn.Linear(features, hidden_features)
         layers["relu"] = nn.ReLU(inplace=True)
-        features = spec.hidden_features
-    if spec.dropout:
-        layers["dropout"] = nn.Dropout(spec.dropout)
+        features = hidden_features
+    if dropout:
+        layers["dropout"] = nn.Dropout(dropout)
     layers["output"] = nn.Linear(features, num_classes)
     for layer in layers.values():
         if isinstance(layer, nn.Linear) and not layer.bias.is_meta:

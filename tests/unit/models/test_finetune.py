@@ -25,8 +25,8 @@ from archsearch.models import (
     build_model,
     pretrained,
 )
+from archsearch.models.backbones import NETWORK_NAMES, PUBLISHED_WEIGHTS, NetworkName, backbone
 from archsearch.models.complexity import complexity
-from archsearch.models.finetune import NETWORK_NAMES, PUBLISHED_WEIGHTS, NetworkName, backbone
 from archsearch.models.pretrained import check_weights, read_weights, torchvision_name
 from archsearch.models.spec import sentences
 from archsearch.models.weight_files import WeightFile, cache_folder, fetch, published_file
