@@ -1,4 +1,4 @@
-"""What the images install is locked: every package, with hashes, in step with pyproject.toml."""
+"""What is installed is locked: one version of everything, for clones and for images."""
 
 from __future__ import annotations
 
@@ -16,21 +16,64 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
 
-def pins(*names: str) -> dict[str, str]:
-    text = "\n".join((FOLDER / name).read_text() for name in names)
+def pins_of(text: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in _PIN.findall(text)}
 
 
+def pins(*names: str) -> dict[str, str]:
+    return pins_of("\n".join((FOLDER / name).read_text() for name in names))
+
+
+CONSTRAINTS = (REPOSITORY / "constraints.txt").read_text()
+LOCKED = pins_of(CONSTRAINTS)
 VARIANTS = {"cuda": pins("cuda.txt"), "cpu": pins("cpu.txt", "cpu-torch.txt")}
 
 
+def test_every_dependency_is_pinned_to_what_the_project_allows() -> None:
+    (pip,) = re.findall(r"'(pip>.*)'", (REPOSITORY / "Makefile").read_text())
+    wanted = [
+        *PROJECT["project"]["dependencies"],
+        *(
+            each
+            for extra in PROJECT["project"]["optional-dependencies"].values()
+            for each in extra
+        ),
+        *PROJECT["dependency-groups"]["dev"],
+        *PROJECT["build-system"]["requires"],
+        pip,
+    ]
+    for requirement in map(Requirement, wanted):
+        version = LOCKED[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement}: {version}"
+
+
+def test_one_version_is_for_all_pythons_and_pip_reads_it_as_a_constraint() -> None:
+    lines = [line for line in CONSTRAINTS.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(LOCKED)
+    for requirement in map(Requirement, lines):
+        assert str(requirement.specifier).startswith("==")
+        assert not requirement.extras
+        assert requirement.url is None
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_dependency_is_pinned_to_what_the_project_allows(variant: str) -> None:
+def test_an_image_has_all_dependencies_in_the_versions_of_a_clone(variant: str) -> None:
     project = PROJECT["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
-    for requirement in map(Requirement, wanted):
-        version = VARIANTS[variant][canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(version), f"{requirement}: {version}"
+    image = {name: version.removesuffix("+cpu") for name, version in VARIANTS[variant].items()}
+    assert {canonicalize_name(Requirement(each).name) for each in wanted} <= set(image)
+    assert image == {name: LOCKED[name] for name in image}
+
+
+def test_the_image_is_built_by_what_builds_a_clone() -> None:
+    build = pins("build.txt")
+    assert build == {name: LOCKED[name] for name in build}
+
+
+def test_torch_is_held() -> None:
+    held = pins("torch.in")
+    assert set(held) == {"torch", "torchvision"}
+    assert held == {name: LOCKED[name] for name in held}
 
 
 @pytest.mark.parametrize("name", ["cuda.txt", "cpu.txt", "build.txt"])
@@ -40,9 +83,9 @@ def test_every_pin_has_hashes(name: str) -> None:
     assert all("--hash=sha256:" in block for block in blocks)
 
 
-def test_both_variants_have_the_same_versions_but_for_cuda() -> None:
+def test_both_variants_have_the_same_packages_but_for_cuda() -> None:
     cuda, cpu = VARIANTS["cuda"], VARIANTS["cpu"]
-    assert {n: v.removesuffix("+cpu") for n, v in cpu.items()} == {n: cuda[n] for n in cpu}
+    assert set(cpu) <= set(cuda)
     more = set(cuda) - set(cpu)
     assert more
     assert all(re.match(r"nvidia-|cuda-|triton$", name) for name in more), more

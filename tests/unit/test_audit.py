@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
-import sys
 from email.message import Message
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.scripts import ROOT, load_script
+
 TODAY = datetime.date(2026, 11, 22)
 
-
-def load_audit() -> Any:
-    specification = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["audit"] = module  # dataclasses look themselves up
-    specification.loader.exec_module(module)
-    return module
-
-
-audit = load_audit()
+audit = load_script(".ci/audit.py")
 
 
 def policy_of(accepted: str = "") -> Any:
