@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from archsearch.addresses import is_loopback
 from archsearch.engine.client import join
+from archsearch.engine.ray_private import living_nodes, ping_client_server, resolved_address
 
 ANSWER_SECONDS = 10.0
 _PROCESS_SECONDS = 90.0  # importing Ray on a loaded machine is most of it
@@ -72,35 +73,22 @@ def _ask(address: str) -> ClusterAnswer:
         address = os.environ.get("RAY_ADDRESS") or address
     if address.startswith("ray://"):
         return _ask_client_server(address)
-    from ray._private.services import canonicalize_bootstrap_address_or_die
     from ray.exceptions import AuthenticationError, RayError
 
-    raylet: Any = importlib.import_module("ray._raylet")  # has no types
     try:
-        client = raylet.GcsClient(address=canonicalize_bootstrap_address_or_die(address))
-        nodes = client.get_all_node_info(timeout=ANSWER_SECONDS).values()
+        return ClusterAnswer("open", living_nodes(resolved_address(address), ANSWER_SECONDS))
     except AuthenticationError:
         return ClusterAnswer("unauthenticated")
     except (ConnectionError, RayError) as error:
         return ClusterAnswer("silent", told=_line(error))
-    alive = 0  # GcsNodeInfo.GcsNodeState.ALIVE
-    return ClusterAnswer(
-        "open", sorted({n.node_manager_address for n in nodes if n.state == alive})
-    )
 
 
 def _ask_client_server(address: str) -> ClusterAnswer:
     """Ray's client server, which knows the token too and answers a ping without a session."""
     grpc: Any = importlib.import_module("grpc")  # has no types
-    from ray._private.grpc_utils import init_grpc_channel  # adds the token where there is one
-    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
-
-    messages: Any = ray_client_pb2
-    ping = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
     target = address.removeprefix("ray://")
     try:
-        with init_grpc_channel(target) as channel:
-            ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(ping, timeout=ANSWER_SECONDS)
+        ping_client_server(target, ANSWER_SECONDS)
     except grpc.RpcError as error:
         if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             return ClusterAnswer("unauthenticated")

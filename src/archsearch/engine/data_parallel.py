@@ -21,6 +21,7 @@ import ray
 from pydantic import TypeAdapter
 
 from archsearch.engine.autoscaling import GROUP_PREFIX
+from archsearch.engine.ray_private import RAY_TRAIN_DEFAULTS
 from archsearch.engine.worker import follow, work
 from archsearch.errors import ArchsearchError
 from archsearch.search.assignment import Assignment, Report
@@ -38,12 +39,6 @@ _PATIENCE_SECONDS = 20.0
 """How long the actor waits for workers before it says that it does."""
 
 _JOIN_SECONDS = 5.0
-
-_QUIET = {
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    # A worker whose node is taken back is lost, and told so, without a watcher of its own.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-}
 
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
@@ -197,7 +192,7 @@ class Workers:
 
     def _fit(self, folder: str) -> None:
         """Run Ray Train until the workers end or one is lost."""
-        for name, value in _QUIET.items():
+        for name, value in RAY_TRAIN_DEFAULTS.items():
             os.environ.setdefault(name, value)
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer

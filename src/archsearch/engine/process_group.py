@@ -13,8 +13,8 @@ from typing import Any
 
 import ray
 import torch.distributed as dist
+from ray.train.backend import Backend
 from ray.train.torch import TorchConfig
-from ray.train.torch.config import _TorchBackend
 
 _LOOPBACK = ("lo", "lo0")
 """Its names on Linux and macOS."""
@@ -29,23 +29,41 @@ class ProcessGroupConfig(TorchConfig):
     """
 
     @property
-    def backend_cls(self) -> type[_TorchBackend]:
+    def backend_cls(self) -> type[Backend]:
         """Joins the workers."""
         return _Backend
 
 
-class _Backend(_TorchBackend):
+class _Backend(Backend):
+    """Ray Train's own backend for torch, but for how workers of one machine meet."""
+
+    share_cuda_visible_devices = True
+
+    def __init__(self) -> None:
+        self._torch: Any = TorchConfig().backend_cls()
+
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         """Join the workers, which are placed but idle."""
-        machines = {worker.metadata.node_id for worker in worker_group.get_workers()}
-        if len(machines) > 1:
-            super().on_start(worker_group, backend_config)
+        if len(set(worker_group.execute(_node_id))) > 1:
+            self._torch.on_start(worker_group, backend_config)
             return
         store = worker_group.execute_single(0, _new_store)
         size = len(worker_group)
         seconds = backend_config.timeout_s
         told = (backend_config.backend, store, size, seconds)
         ray.get([worker_group.execute_single_async(i, _join, i, *told) for i in range(size)])
+
+    def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:
+        """Take the process group down, before the workers end."""
+        self._torch.on_shutdown(worker_group, backend_config)
+
+    def on_training_start(self, worker_group: Any, backend_config: Any) -> None:
+        """As Ray Train's own."""
+        self._torch.on_training_start(worker_group, backend_config)
+
+
+def _node_id() -> str:
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _new_store() -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from archsearch.addresses import is_loopback
 from archsearch.engine.cluster_probe import ClusterAnswer, ask_cluster
+from archsearch.engine.ray_private import enable_token_auth, has_token
 from archsearch.errors import UnfitError
 
 HOW_TO_CLOSE = (
@@ -27,37 +25,12 @@ HOW_TO_CLOSE = (
 )
 
 
-@contextlib.contextmanager
-def ray_on_loopback() -> Iterator[None]:
-    """Let a Ray that starts in this block listen on 127.0.0.1 only.
-
-    Ray replaces 127.0.0.1 by the machine's outward address and binds to all of them, unless it
-    is told that no other machine will join (as it assumes on macOS and Windows).
-    """
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
 def token_path() -> Path | None:
     """The file in which Ray looks for the token; None if a variable holds the token itself."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return None
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(named) if named else Path.home() / ".ray" / "auth_token"
-
-
-def has_token() -> bool:
-    """Whether Ray would find a token here, a Kubernetes service account's included."""
-    raylet: Any = importlib.import_module("ray._raylet")  # has no types
-    loader = raylet.AuthenticationTokenLoader.instance()
-    loader.reset_cache()
-    return bool(loader.has_token(ignore_auth_mode=True))
 
 
 def make_token() -> None:
@@ -157,12 +130,5 @@ def _send_token(address: str) -> list[str]:
             f"the Ray cluster at {address} does not take the token in {where}: it is another "
             "cluster's, or an old one; copy the one of the cluster's head"
         )
-    _enable_token_auth()
+    enable_token_auth()
     return [fixed] if fixed else []
-
-
-def _enable_token_auth() -> None:
-    """Joining by an explicit address, Ray sends no token that it has."""
-    from ray._private.authentication import authentication_token_setup
-
-    authentication_token_setup._enable_token_auth()

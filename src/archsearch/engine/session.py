@@ -13,42 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from archsearch.engine import ray_private
 from archsearch.engine.autoscaling import CapacityRequests
 from archsearch.engine.capacity import check_capacity
-from archsearch.engine.client import join, tune_stays_here
-from archsearch.engine.cluster import (
-    check_command_line,
-    keep_credentials_here,
-    workers_environment,
-)
-from archsearch.engine.security import make_token, protect_token, ray_on_loopback
+from archsearch.engine.client import join
+from archsearch.engine.cluster import check_command_line, workers_environment
+from archsearch.engine.security import make_token, protect_token
 from archsearch.errors import UnfitError
 from archsearch.phrases import plural
 from archsearch.search.request import SearchRequest
 from archsearch.search.run_state import RunState
 from archsearch.search.slots import TrialShape
-
-_QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # The record is the state: Tune's own snapshots are never read.
-    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-_NEEDED = {
-    # Else Tune starts a preempted trial again by itself: the same attempt, and nobody is told.
-    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
-    # Else workers start one after the other: Tune asks a searcher for the next trial when the
-    # last one's worker is there. How many trials there are at a time, the director knows.
-    "TUNE_MAX_PENDING_TRIALS_PG": str(10**6),
-}
 
 _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Little: data is mapped from one file, and results are small."""
@@ -56,24 +31,10 @@ _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 def _load_ray() -> None:
     """Set what Ray reads when it is imported, then import it, which takes seconds."""
-    for key, value in _QUIET.items():
+    for key, value in ray_private.DRIVER_DEFAULTS.items():
         os.environ.setdefault(key, value)
-    os.environ.update(_NEEDED)
+    os.environ.update(ray_private.DRIVER_REQUIRED)
     import ray  # noqa: F401 -- for what follows
-
-
-@contextlib.contextmanager
-def _signals_stay_ours() -> Iterator[None]:
-    """Ray takes SIGTERM when it starts, and would answer it by exit code 15 and no word."""
-    import ray
-
-    utils: Any = ray._private.utils
-    take = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda handler: None
-    try:
-        yield
-    finally:
-        utils.set_sigterm_handler = take
 
 
 @contextlib.contextmanager
@@ -91,26 +52,25 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         with contextlib.ExitStack() as starting:
-            starting.enter_context(_signals_stay_ours())
+            starting.enter_context(ray_private.ray_leaves_sigterm_alone())
             if request.address is not None:
                 check_command_line()
                 code = starting.enter_context(workers_environment())
                 options |= {"address": request.address, "runtime_env": code}
             else:
-                starting.enter_context(ray_on_loopback())
+                starting.enter_context(ray_private.ray_on_loopback())
                 options |= {
                     "address": "local",  # whatever RAY_ADDRESS says
                     "include_dashboard": False,
-                    "_node_ip_address": "127.0.0.1",  # see `ray_on_loopback`
                     "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
-                } | _local_resources(request, shape)
+                    **ray_private.LOCAL_OPTIONS,
+                    **_local_resources(request, shape),
+                }
                 make_token()
                 protect_token()
             _join(request.address, options)
-        # A paragraph for each lost worker, on standard output: the director says a sentence.
-        ray._private.worker.print_to_stdstream = lambda *_, **__: None
-        node: Any = ray._private.worker.global_worker.node
-        yield "" if node is None else str(node.get_session_dir_path())
+        ray_private.silence_worker_errors()  # the director says a sentence
+        yield ray_private.session_folder()
     finally:
         ray.shutdown()
 
@@ -241,7 +201,7 @@ def _run_tune(
         StoppedNow,
     )
 
-    keep_credentials_here()
+    ray_private.keep_credentials_here()
     # A lost worker is told by the director in a sentence, not by Tune in a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     running_trials = RunningTrials(run_state)
@@ -256,7 +216,8 @@ def _run_tune(
     scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
     with contextlib.ExitStack() as ending:
         ending.callback(shutil.rmtree, scratch, ignore_errors=True)
-        ending.enter_context(tune_stays_here(scratch))
+        ending.enter_context(ray_private.tune_stays_here(scratch))
+        ending.enter_context(ray_private.tune_leaves_signals_alone())
         ending.callback(capacity_requests.end)
         ending.enter_context(contextlib.suppress(StoppedNow))  # actors end with the Ray session
         tune.Tuner(

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from archsearch.engine.ray_private import OUT_OF_HOST_MEMORY, actor_finder
 from archsearch.halving.decision import Decision
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment, EndReport, Report
@@ -29,9 +30,6 @@ REPORT = "report"
 
 WAITING = "waiting"
 """In the place of a report: the trial has no workers yet, because there is no room for them."""
-
-_NO_HOST_MEMORY = "running low on memory"
-"""In the words of Ray's memory monitor when it has killed a worker."""
 
 _SPOILS_ITS_WORKER = ("out_of_memory", "failed")
 """Memory stays in pieces, and a failed kernel of a GPU fails all that its process does later."""
@@ -130,7 +128,7 @@ def _lost_worker_of(trial: Trial) -> LostWorker:
     `Trial.get_error` reads their copies in the storage, which come later or never.
     """
     told = _content(trial.error_file).decode(errors="replace")
-    if _NO_HOST_MEMORY in told:
+    if OUT_OF_HOST_MEMORY in told:
         return LostWorker("memory", "its machine ran out of memory")
     error: Any = None
     with contextlib.suppress(Exception):  # its parts may be of a version that only workers have
@@ -146,17 +144,6 @@ def _lost_worker_of(trial: Trial) -> LostWorker:
 
 def _content(path: str | None) -> bytes:
     return Path(path).read_bytes() if path and Path(path).is_file() else b""
-
-
-def _worker_of(controller: Any) -> Callable[[Trial], Any]:
-    """How to find the handle of a trial's worker; Tune itself tells only when it has started."""
-
-    def find(trial: Trial) -> Any:
-        tracked = controller._trial_to_actor.get(trial)
-        live = controller._actor_manager._live_actors_to_ray_actors_resources.get(tracked)
-        return None if live is None else live[0]
-
-    return find
 
 
 class DirectedSearcher(Searcher):
@@ -226,7 +213,7 @@ class DirectedScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Remember it: a worker that hangs is killed."""
         super().on_trial_add(tune_controller, trial)
-        self._running_trials.add(trial, _worker_of(tune_controller))
+        self._running_trials.add(trial, actor_finder(tune_controller))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note how it was lost; Tune tells the searcher next, without saying why."""

@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from archsearch.engine.client import join, tune_stays_here
-from archsearch.engine.cluster import (
-    check_command_line,
-    keep_credentials_here,
-    workers_environment,
-)
+from archsearch.engine.client import join
+from archsearch.engine.cluster import check_command_line, workers_environment
 from archsearch.errors import UsageError
 
 
@@ -37,25 +33,6 @@ def test_the_code_that_goes_is_this_package_whole_and_nothing_else() -> None:
         "RAY_CHDIR_TO_TRIAL_DIR",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
     }
-
-
-def test_tune_does_not_send_the_drivers_credentials_with_its_trials(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class_cache: Any = importlib.import_module("ray.tune.execution.class_cache")
-    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", class_cache.ENV_VARS_TO_PROPAGATE)
-    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE  # else this can go
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-driver")
-    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
-    keep_credentials_here()
-
-    class Trainable:
-        pass
-
-    made = class_cache._ActorClassCache().get(Trainable)
-    sent = made._default_options["runtime_env"]["env_vars"]
-    assert "of-the-driver" not in str(sent)
-    assert sent["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -105,18 +82,3 @@ def test_a_client_server_that_died_at_its_start_is_asked_again(
     with pytest.raises(ConnectionError):
         join({"address": "ray://there:1"})
     assert len(asked) == 4
-
-
-def test_tune_does_not_see_the_client_within_the_block_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client: Any = importlib.import_module("ray.util.client").ray
-    storage: Any = importlib.import_module("ray.train._internal.storage")
-    monkeypatch.setattr(type(client), "is_connected", lambda self: True)
-    with tune_stays_here(tmp_path):
-        assert not client.is_connected()
-        assert storage._get_ray_train_session_dir() == str(tmp_path)
-    assert client.is_connected()
-    monkeypatch.setattr(type(client), "is_connected", lambda self: False)
-    with tune_stays_here(tmp_path):
-        assert "is_connected" not in vars(client)
