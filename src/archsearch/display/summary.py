@@ -37,6 +37,8 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
         + f"{num_epochs} epochs in {duration(result.seconds)}"
         + (f"; {result.num_refused} draws refused before launch" if result.num_refused else "")
     )
+    if result.whole_space is not None and result.whole_space not in result.ending:
+        line(f"Nothing is left to try: {result.whole_space}.")
     if result.leaderboard:
         line()
         line("Leaderboard: fully trained, by accuracy on validation images")
@@ -120,8 +122,9 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
     where = folder if request.database is None else [*folder, "--database", "URL"]
     commands = []
     if result.finished:
-        more = request.command(trials=len(result.search_trials) + 20, more_trials=None)
-        commands.append(("go on", more))
+        changes = _to_go_on(result)
+        if changes is not None:
+            commands.append(("go on", request.command(**changes)))
     else:
         commands.append(("resume", request.command(**_budget_to_go_on(result, request))))
     commands.append(("look", command_line("status", result.name, *where)))
@@ -133,6 +136,31 @@ def _next_commands(result: SearchResult, request: SearchRequest) -> list[tuple[s
     if result.undelivered:
         commands.append(("track", command_line("track", result.name, *where)))
     return commands
+
+
+_MORE = 20
+"""Trials that are proposed to who has all that were asked for."""
+
+_LIFTS: dict[str, dict[str, object]] = {
+    "(lift it: --max-macs": {"max_macs": "none"},
+    "(lift it: --max-params": {"max_params": None},
+    "(lift it: --retry-memory": {"retry_memory": True},
+}
+"""What a refusal's reason says of the option that lifts it, and that option."""
+
+
+def _to_go_on(result: SearchResult) -> dict[str, object] | None:
+    """How to ask for more of a finished search; None where nothing asks for more.
+
+    A search that ran out of members goes on without the cap that refused the last one.
+    """
+    if result.whole_space is not None:
+        return None
+    more: dict[str, object] = {"trials": len(result.search_trials) + _MORE, "more_trials": None}
+    if len(result.search_trials) >= result.num_asked:
+        return more
+    lifts = (lift for told, lift in _LIFTS.items() if told in (result.last_refusal or ""))
+    return more | next(lifts, {})
 
 
 def _budget_to_go_on(result: SearchResult, request: SearchRequest) -> dict[str, float]:

@@ -20,6 +20,7 @@ from archsearch.record.trial import (
     incumbent,
     leaderboard,
     search_trials,
+    whole_space_of,
 )
 
 
@@ -32,7 +33,10 @@ class SearchResult:
         ending: Why the command ended, for a person.
         finished: Whether nothing of what was asked for is left to do.
         seconds: Time the search has run, over all its commands.
+        num_asked: Search trials that were asked for; a space may have fewer to offer.
+        whole_space: That every member of the space was tried, in a sentence, where it is so.
         num_refused: Draws that were above a cap or repeated a trial.
+        last_refusal: Why the newest of them was refused; None without any.
         confirmed: What the confirm runs say of each finalist, best first.
         winner: Where all confirm runs have ended.
         record: Where the record is: a file, or a server's URL without its password.
@@ -48,7 +52,10 @@ class SearchResult:
     trials: list[TrialRecord]
     confirmed: list[Confirmed]
     winner: Winner | None
+    num_asked: int
+    whole_space: str | None
     num_refused: int
+    last_refusal: str | None
     paths: SearchPaths
     record: str
     tracking: str
@@ -110,6 +117,7 @@ def read_result(
         signal_code: The exit code after a signal.
     """
     trials = read_trials(database, search.id)
+    refusals = read_refusals(database, search.id)
     outcome_code = 0 if leaderboard(trials) else NoTrialSucceededError.exit_code
     return SearchResult(
         name=search.name,
@@ -119,7 +127,10 @@ def read_result(
         trials=trials,
         confirmed=confirmed(trials),
         winner=find_winner(database, search, trials),
-        num_refused=len(read_refusals(database, search.id)),
+        num_asked=plan.request.trials,
+        whole_space=whole_space_of(search),
+        num_refused=len(refusals),
+        last_refusal=refusals[-1].reason if refusals else None,
         paths=plan.paths,
         record=database.label,
         tracking=plan.store.label,

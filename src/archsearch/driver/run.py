@@ -25,7 +25,7 @@ from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
 from archsearch.record.requests import take_requests
-from archsearch.record.trial import SearchRow, TrialRecord, search_trials
+from archsearch.record.trial import FINISHED, SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
 from archsearch.search.events import Listener, Notice, SearchStarted, WarningNotice, trial_ended
 from archsearch.search.request import SearchRequest
@@ -72,9 +72,7 @@ def run_search(
             listener(Notice(plan.early_stopping))
             widening = widening_of(plan, search, len(trials))
             plan = in_its_storage(plan, search, trials)
-            if not is_moved(plan, search) and _has_all(
-                trials, search, plan.request, is_wider=widening is not None
-            ):
+            if not is_moved(plan, search) and _has_all(trials, search, plan.request):
                 if widening is not None:
                     listener(Notice(f"{widening.sentence} Ask for more by --trials +20."))
                 check_record(plan.paths, trials)
@@ -117,17 +115,16 @@ def _registered(database: Database, plan: Plan) -> SearchRow:
     return search
 
 
-def _has_all(
-    trials: Sequence[TrialRecord], search: SearchRow, request: SearchRequest, *, is_wider: bool
-) -> bool:
-    """Whether the search has ended and nothing more is asked for now."""
-    if not search.finished:
-        return False
-    num_trials = len(search_trials(trials))
-    exhausted = search.settings.get("trials", 0) > num_trials and not is_wider
+def _has_all(trials: Sequence[TrialRecord], search: SearchRow, request: SearchRequest) -> bool:
+    """Whether the record has all that is asked for now, and its last driver ended in order.
+
+    A search that had fewer trials to offer than were asked for goes on, as far as it can: with
+    other caps, more memory or a wider space, it may have more now.
+    """
     return (
-        all(t.is_finished for t in trials)
-        and (exhausted or num_trials >= request.trials)
+        search.finished
+        and all(t.is_finished for t in trials)
+        and len(search_trials(trials)) >= request.trials
         and not missing_runs(trials, request.confirm_spec)
     )
 
@@ -165,6 +162,7 @@ def _drive(
         heartbeat.watch(lambda: _watch(run_state, plan, search, writer, heartbeat))
         try:
             logs = None
+            run_state.director.look_ahead()
             if run_state.director.unfinished:  # else its driver was killed in its last steps
                 logs = run_trials(run_state, plan.request, plan.gpus_per_trial)
             if run_state.error is not None:
@@ -270,7 +268,8 @@ def _how_it_ended(
     interrupted = interruption.exit_code is not None
     is_unread = winner is not None and winner.reading is None
     if not run_state.director.unfinished and not (interrupted and is_unread):
-        return True, "finished"
+        complete = run_state.director.completeness
+        return True, FINISHED if complete is None else f"{FINISHED}: {complete}"
     return False, "interrupted" if interrupted else run_state.director.ending or "interrupted"
 
 

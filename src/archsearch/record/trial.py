@@ -128,6 +128,16 @@ class SearchRow:
     holder: HolderCell | None
 
 
+FINISHED = "finished"
+"""The ending of a search that has all that was asked for."""
+
+
+def whole_space_of(search: SearchRow) -> str | None:
+    """That every member of the space was tried, as the ending says it; None where it does not."""
+    ending = search.ending or ""
+    return ending.removeprefix(f"{FINISHED}: ") if ending.startswith(f"{FINISHED}: ") else None
+
+
 def search_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The trials that the search proposed: all but the confirm runs of its finalists."""
     return [trial for trial in trials if not trial.is_confirm_run]

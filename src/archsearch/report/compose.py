@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.phrases import plural
+from archsearch.record.trial import whole_space_of
 from archsearch.report.conclusions import (
     finalists_section,
     leaderboard_section,
@@ -78,7 +79,9 @@ def _status(recorded: RecordedSearch) -> str:
             why = f" ({ending})" if ending and ending != "interrupted" else ""
             return f"The search was interrupted{why}; the same command continues it. So far {told}"
         case _:
-            return f"The search has finished. {told}"
+            whole = whole_space_of(recorded.search)
+            ended = "The search has finished" + (f": {whole}." if whole else ".")
+            return f"{ended} {told}"
 
 
 def _facts(search: OpenedSearch) -> tuple[Fact, ...]:

@@ -22,7 +22,7 @@ from archsearch.record.writer import Ending, TrialWriter
 from archsearch.search.agenda import Agenda, NextWork, Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
 from archsearch.search.confirmation import Confirmation
-from archsearch.search.draws import Draw, Draws, ExhaustedError
+from archsearch.search.draws import Draw, Draws
 from archsearch.search.events import (
     EpochFinished,
     Listener,
@@ -34,6 +34,7 @@ from archsearch.search.events import (
 )
 from archsearch.search.lost_worker import LostWorker
 from archsearch.search.patience import Patience
+from archsearch.search.remaining import ExhaustedError
 from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
 from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
@@ -76,6 +77,7 @@ class Director:
         self._trials: dict[int, TrialRecord] = {}
         self._num_issued = 0  # search trials, which are counted with every ask
         self._skipped: set[str] = set()
+        self._drawn: Draw | None = None
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -111,6 +113,23 @@ class Director:
     def patience(self) -> Patience:
         """How long a trial may take for an epoch."""
         return self._patience
+
+    @property
+    def completeness(self) -> str | None:
+        """That every member of the space was tried, in a sentence; None while that is not so."""
+        return self._draws.completeness
+
+    def look_ahead(self) -> None:
+        """Draw the next trial now, if the next worker would get it: is there one at all?
+
+        So a space that has nothing new to offer costs no worker. Call it after `restore`.
+
+        Raises:
+            UnfitError: No variant is feasible.
+        """
+        agenda = self._agenda
+        if agenda.asks_for_more(self._num_issued) and not (agenda.waiting or agenda.alone):
+            self._drawn = self._draw()
 
     def drain(self, reason: str) -> None:
         """Start nothing more; let each running trial finish its epoch."""
@@ -186,12 +205,17 @@ class Director:
         if answer is NextWork.CONFIRM:
             run = self._confirmation.next(self.trials)
             return self._agenda.idle if run is None else self._issue_new(run)
+        drawn, self._drawn = self._drawn or self._draw(), None
+        return self.next_assignment(num_slots) if drawn is None else self._issue_new(drawn)
+
+    def _draw(self) -> Draw | None:
+        """The next new trial; None, and a word, where the space has nothing new to offer."""
         try:
-            return self._issue_new(self._draws.next(len(self._trials)))
+            return self._draws.next(len(self._trials))
         except ExhaustedError as error:
             self._agenda.exhausted = True
             self._tell(Notice(f"the search ends early: {error}"))
-            return self.next_assignment(num_slots)
+            return None
 
     def _issue_new(self, draw: Draw) -> Assignment:
         trial = draw.as_trial(len(self._trials), now_ms())

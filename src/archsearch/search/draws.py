@@ -1,31 +1,38 @@
-"""What is trained next: baselines first, then draws of three arms, refused ones drawn again."""
+"""What is trained next: baselines first, then draws of three arms, refused ones drawn again.
+
+A small finite space is tried to its end: once draws repeat, what is left of it is listed and drawn
+from, uniformly; a trial of the random arm stays within its family while that has members left.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archsearch.halving.arms import Arm, assign_arm, is_random, random_family
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.schema import InputSpec
-from archsearch.search.memory_limit import RAN_OUT, MemoryLimit
+from archsearch.search.memory_limit import MemoryLimit
 from archsearch.search.preflight import (
     MAX_REFUSALS_IN_A_ROW,
     CostCheck,
     InfeasibleError,
     nothing_feasible,
 )
+from archsearch.search.remaining import ExhaustedError, Remaining, nothing_new
 from archsearch.search.sampler import Sampler
 from archsearch.search.seeds import seed_of
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
 from archsearch.spaces.trial_config import TrialConfig
 
+REPEATS_BEFORE_LISTING = 10
+"""Draws for one trial that repeat earlier trials before the rest of a small space is listed."""
 
-class ExhaustedError(Exception):
-    """Every further draw repeats a trial that is there already."""
+LISTED = "listed"
+"""Who asked for a refused member that came from the list; the sampler is told nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,10 @@ class Draws:
     _arms: dict[str, list[Arm]] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _refused: dict[int, list[Refusal]] = field(default_factory=dict)
+    _listed: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.remaining = Remaining(self.space, lambda params: self._config(params, 0))
         for name in self.space.baselines:
             params = self.space.params_of_baseline(name)
             try:
@@ -108,14 +117,18 @@ class Draws:
         for trial in search_trials(trials):
             self._count(trial.number, trial.family, trial.arm, trial.config_digest)
         for refusal in refusals:
-            self._refused.setdefault(refusal.before_number, []).append(refusal)
+            if refusal.arm == LISTED:
+                self._listed.append(refusal.params)
+            else:
+                self._refused.setdefault(refusal.before_number, []).append(refusal)
 
     def next(self, number: int) -> Draw:
         """The draw that becomes trial `number`.
 
         Raises:
-            UnfitError: 200 draws in a row were above a cap.
-            ExhaustedError: 200 draws in a row were refused, duplicates among them.
+            UnfitError: 200 draws in a row were above a cap, and nothing was ever drawn.
+            ExhaustedError: A space that can be listed has no member left within the caps; or 200
+                draws in a row were refused, duplicates among them.
         """
         place = sum(len(arms) for arms in self._arms.values())
         draw = self._baseline(number, place) or self._accepted_draw(number, place)
@@ -138,28 +151,55 @@ class Draws:
         refusals = self._refused.setdefault(place, [])
         start = len(refusals) // MAX_REFUSALS_IN_A_ROW * MAX_REFUSALS_IN_A_ROW
         while len(refusals) < start + MAX_REFUSALS_IN_A_ROW:
+            if self._repeats(refusals):
+                return self._left_over(number, place)
             draw = self._try(number, place, len(refusals))
             if isinstance(draw, Draw):
                 return draw
             refusals.append(draw)
             self.on_refusal(draw)
+        if self._numbers and self.remaining.can_be_listed:
+            return self._left_over(number, place)
         row = refusals[start:]
-        if any(refusal.kind == "duplicate" for refusal in row):
-            raise ExhaustedError(
-                f"{len(row)} draws in a row gave nothing new: the space has no other "
-                "feasible member that the sampler could find"
-            )
-        if any(RAN_OUT in refusal.reason for refusal in row):
-            told = f"{len(row)} draws in a row were refused. The last: {row[-1].reason}"
-            raise ExhaustedError(told)
-        raise nothing_feasible(f"family {self.space.family_of(row[-1].params)}", row[-1].reason)
+        raise nothing_new(row) or nothing_feasible(
+            f"family {self.space.family_of(row[-1].params)}", row[-1].reason
+        )
+
+    def _repeats(self, refusals: Sequence[Refusal]) -> bool:
+        """Whether draws for one trial repeat so often that what is left is to be listed."""
+        num_repeated = sum(refusal.kind == "duplicate" for refusal in refusals)
+        return num_repeated >= REPEATS_BEFORE_LISTING and self.remaining.can_be_listed
+
+    def _left_over(self, number: int, place: int) -> Draw:
+        """A member that no draw has found.
+
+        Raises:
+            ExhaustedError: There is none, or none within the caps.
+        """
+        reason = None
+        seed = seed_of(self.seed, "remaining", place)
+        for params in self.remaining.in_random_order(seed, self._numbers, self._family(place)):
+            judged = self._judge(place, self._arm(place, params), params)
+            if isinstance(judged, Draw):
+                self.sampler.accept(number, params)
+                return judged
+            reason = judged.reason
+            if params not in self._listed:
+                self._listed.append(params)
+                self.on_refusal(replace(judged, arm=LISTED))
+        raise ExhaustedError(self.remaining.told(self._numbers, reason))
+
+    @property
+    def completeness(self) -> str | None:
+        """That every member of the space was tried, in a sentence; None while that is not so."""
+        if not self.remaining.can_be_listed or self.remaining.count_left(self._numbers):
+            return None
+        return self.remaining.told(self._numbers)
 
     def _try(self, number: int, place: int, draw: int) -> Draw | Refusal:
-        index = self._index(place)
-        uniform = is_random(self.seed, index, self.random_share)
-        if uniform:
-            families = self._families_with_room()
-            family = random_family(self.seed, index, families, self.random_share)
+        family = self._family(place)
+        uniform = family is not None
+        if family is not None:
             params = self._uniform_params(place, draw, family)
         else:
             params = self.sampler.propose(place, draw)
@@ -170,6 +210,14 @@ class Draws:
         elif not uniform:
             self.sampler.refuse(verdict.kind)
         return verdict
+
+    def _family(self, place: int) -> str | None:
+        """The family that a trial of the random arm is drawn in; None for another arm's."""
+        index = self._index(place)
+        if not is_random(self.seed, index, self.random_share):
+            return None
+        families = self._families_with_room()
+        return random_family(self.seed, index, families, self.random_share)
 
     def _uniform_params(self, place: int, draw: int, family: str) -> dict[str, Any]:
         """Parameters of the random arm, drawn within a family without a look at any result."""

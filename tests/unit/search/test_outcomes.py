@@ -212,7 +212,7 @@ def test_a_space_that_has_no_other_member_ends_the_search_early(
     result = run_search(request, events.append, run_trials=SyntheticRunner())
     assert len(result.trials) == 2
     assert result.finished
-    assert any(isinstance(e, Notice) and "nothing new" in e.text for e in events)
+    assert any(isinstance(e, Notice) and "all 2 members" in e.text for e in events)
 
 
 @pytest.mark.parametrize(
