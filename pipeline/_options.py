@@ -31,8 +31,8 @@ Data = Annotated[
         help="digits, digits_attributes (several labels an image), fashion_mnist, cifar10, "
         "cifar100 or svhn; or your own: FILE.py:NAME or PACKAGE.MODULE:NAME names a data set of "
         "(image, label) pairs, a tuple of two (train, test), or a function that returns either. "
-        "That is code of yours: it is run here at each start, to read and check every sample, "
-        "and never on a worker.",
+        "That is code of yours: it is run here at each start, in a process of its own, to read "
+        "and check every sample, and never on a worker.",
     ),
 ]
 DataDir = Annotated[

@@ -38,7 +38,7 @@ def read_image(path: Path, in_channels: int, image_size: int) -> npt.NDArray[np.
     Raises:
         ImageFileError: It is missing, unreadable, no image, damaged, or too large to be safe.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -46,7 +46,7 @@ def read_image(path: Path, in_channels: int, image_size: int) -> npt.NDArray[np.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
                 opened.load()
-                image = _eight_bits(ImageOps.exif_transpose(opened)).convert(_MODES[in_channels])
+                image = upright(opened).convert(_MODES[in_channels])
                 side = min(image.size)
                 left, top = (image.width - side) // 2, (image.height - side) // 2
                 square = image.crop((left, top, left + side, top + side))
@@ -70,6 +70,17 @@ def read_image(path: Path, in_channels: int, image_size: int) -> npt.NDArray[np.
     channels = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     resized: npt.NDArray[np.uint8] = resize_images(channels[np.newaxis], image_size)[0]
     return resized
+
+
+def upright(image: Image) -> Image:
+    """A picture of 8 bits a channel, turned as its EXIF data says.
+
+    Raises:
+        ImageFileError: Its pixels have no known range.
+    """
+    from PIL import ImageOps
+
+    return _eight_bits(ImageOps.exif_transpose(image))
 
 
 def _eight_bits(image: Image) -> Image:

@@ -26,14 +26,15 @@ from archsearch.data.locate import (
     find_or_download,
     fingerprint,
 )
-from archsearch.data.own import data_name, is_own, read_own
+from archsearch.data.own import data_name, is_own, read_own, subject_of
 from archsearch.data.raw import LabelledImages, RawData, check_raw
 from archsearch.data.resize import resize_images
 from archsearch.data.sources import DataSet, data_set_named
-from archsearch.data.spec import MAX_IMAGE_SIZE, DataSpec
+from archsearch.data.spec import DataSpec
 from archsearch.data.split import split_of
 from archsearch.errors import UnfitError, UsageError
 from archsearch.schema import PreparedData
+from archsearch.user_code import call_in_process
 
 _log = logging.getLogger(__name__)
 
@@ -94,14 +95,47 @@ def _prepare_own(spec: DataSpec, cache_dir: Path, data_dir: Path | None) -> Prep
             f"--data-dir holds the files of a data set that is known by name; `{spec.name}` finds "
             "its own: leave --data-dir out"
         )
-    own = read_own(spec.name)
-    image_size = spec.image_size or min(own.described.shape[1], MAX_IMAGE_SIZE)
-    stem = f"{data_name(spec.name)}-{image_size}-{own.fingerprint}"
-    return _found_or_made(
-        spec,
-        cache_dir.absolute() / f"{stem}.arrow",
-        lambda path: _make(path, own.described, image_size, own.raw),
+    path = Path(
+        call_in_process(
+            f"{__name__}:make_own",
+            {
+                "reference": spec.name,
+                "image_size": spec.image_size,
+                "cache_dir": str(cache_dir.absolute()),
+            },
+            subject=subject_of(spec.name),
+        )
     )
+    header = _undamaged(path, logging.WARNING)
+    if header is None:
+        raise UnfitError(f"{path}: is gone or damaged since it was made; run the command again")
+    return _describe(header, spec, path)
+
+
+def make_own(*, reference: str, image_size: int | None, cache_dir: str) -> str:
+    """Read the user's data, and make sure that its Arrow file is there and undamaged.
+
+    It runs the user's code: `call_in_process` calls it in a process of its own.
+
+    Args:
+        reference: Names the user's data.
+        image_size: The side in pixels that images are made to; None keeps theirs.
+        cache_dir: Where Arrow files are kept, as an absolute path.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        UsageError, UnfitError: As `prepare` does.
+    """
+    own = read_own(reference, image_size)
+    side = own.described.shape[1]
+    path = Path(cache_dir) / f"{data_name(reference)}-{side}-{own.fingerprint}.arrow"
+    if _undamaged(path, logging.DEBUG) is None:
+        with made_once(path):
+            if _undamaged(path, logging.WARNING) is None:
+                _make(path, own.described, side, own.raw)
+    return str(path)
 
 
 def _found_or_made(spec: DataSpec, path: Path, make: Callable[[Path], DataHeader]) -> PreparedData:

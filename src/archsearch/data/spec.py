@@ -6,12 +6,10 @@ from typing import Self
 
 from pydantic import model_validator
 
-from archsearch.data.own import check_reference, is_own
+from archsearch.data.own import MAX_IMAGE_SIZE, check_own, is_own
 from archsearch.data.sources import data_set_named
 from archsearch.errors import UsageError
 from archsearch.schema import Frozen
-
-MAX_IMAGE_SIZE = 512
 
 
 class DataSpec(Frozen):
@@ -32,7 +30,7 @@ class DataSpec(Frozen):
     def _refuse_what_cannot_be(self) -> Self:
         problems = []
         try:
-            (check_reference if is_own(self.name) else data_set_named)(self.name)
+            (check_own if is_own(self.name) else data_set_named)(self.name)
         except UsageError as error:
             problems.append(str(error))
         if self.train_size is not None and self.train_size < 1:

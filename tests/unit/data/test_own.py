@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from archsearch.data import DataSpec, PreparedData, data_name, load_resident, load_test, prepare
+from archsearch.data.image_file import read_image
 from archsearch.data.own import read_own
+from archsearch.data.preparation import make_own
 from archsearch.data.samples import SampleReader
 from archsearch.errors import UnfitError, UsageError
 
@@ -64,9 +66,12 @@ def prepared(reference: str, **fields: int) -> PreparedData:
 
 
 def told(reference: str) -> str:
-    """The refusal of data that exists but cannot be used; nothing is left in the cache."""
+    """The refusal of data that exists but cannot be used; nothing is left in the cache.
+
+    It is asked for in this process: `test_user_code.py` shows that the other one says the same.
+    """
     with pytest.raises(UnfitError) as refusal:
-        prepared(reference)
+        make_own(reference=reference, image_size=None, cache_dir=str(Path("cache").absolute()))
     assert not list(Path().glob("cache/*.arrow"))
     return str(refusal.value)
 
@@ -155,7 +160,7 @@ def test_without_names_classes_are_counted(new_module: NewModule) -> None:
 
 
 def test_its_neighbours_can_be_imported_and_what_it_prints_is_no_output(
-    new_module: NewModule, capsys: pytest.CaptureFixture[str]
+    new_module: NewModule, capfd: pytest.CaptureFixture[str]
 ) -> None:
     new_module("SIZE = 30\n", name="deep/settings_of_pets.py", head="")
     new_module(
@@ -166,7 +171,7 @@ def test_its_neighbours_can_be_imported_and_what_it_prints_is_no_output(
     path = list(sys.path)
     assert prepared("deep/mine.py:load").name == "mine.load"
     assert sys.path == path
-    said = capsys.readouterr()
+    said = capfd.readouterr()
     assert (said.out, "hello" in said.err) == ("", True)
 
 
@@ -268,7 +273,17 @@ WRONG_DATA = [
     ("def made(): raise KeyboardError", "made() raises NameError: name 'KeyboardError'"),
     ("import nothing_like_it", "cannot be imported: it raises ModuleNotFoundError: No module nam"),
     ("x = (", "cannot be imported: it raises SyntaxError"),
-    ("made = Pets(2)", "is too small to be split"),
+    ("made = Pets(2)\nmade.classes = ['cat', 'dog']", "is too small to be split"),
+    ("made = Pets(2)", "no image of its train part has the class owl (1 of 3 classes have none)"),
+    ("made = Pets()\nmade.classes = list('abcd')", "no image of its train part has the class d ("),
+    ("Pets.__getitem__ = lambda self, i: (self.image(i), 1 + i % 3)\nmade = Pets()\n"
+     "made.classes = None", "the class 0 (1 of 4 classes have none): number labels from 0 on"),
+    ("made = (Pets(), Pets(9))\nmade[1].classes = ['owl', 'ant', 'cat']",
+     "its test part has the `classes` owl, ant, cat, which are not all among those of the train "
+     "part, cat, dog, owl: give both the same"),
+    ("made = (Pets(), Pets(9))\nmade[1].classes = ['owl', 'dog']", "has the label 2, and 2 more"),
+    ("Pets.image = lambda self, i: np.full((6, 6, 3), 255, np.uint8)\nmade = Pets()",
+     "30 of 30 images of its train part have one value everywhere, 255: nothing can be learned"),
     ("made = Pets()\nmade.classes = ['one']", "its `classes` must be 2 to 100,000 names"),
     ("made = Pets()\nmade.classes = ['a', 'a', 'b']", "but there are 3, 2 of them different"),
     ("made = Pets(1)\nmade.classes = None", "that is 0 (sample 0), but must lie in 1..99999"),
@@ -287,11 +302,56 @@ def test_what_is_no_data_set_is_refused(new_module: NewModule, code: str, senten
     assert sentence in refusal
 
 
-@pytest.mark.parametrize("mode", ["P", "1", "I;16", "CMYK"])
+@pytest.mark.parametrize("mode", ["P", "1", "CMYK"])
 def test_pictures_of_other_modes_are_refused_with_what_helps(mode: str) -> None:
     picture = Image.new(mode, (4, 4))
     with pytest.raises(UnfitError, match=r"sample 0 .* mode .*: image.convert\('RGB'\) makes one"):
         SampleReader("x.py:y", "train", [(picture, 0)])
+
+
+def test_pictures_of_sixteen_bits_keep_what_is_above_255() -> None:
+    values = np.array([[0, 257, 70], [25700, 300, 9], [65535, 1, 2]], np.uint16)
+    picture = Image.fromarray(values)
+    reader = SampleReader("x.py:y", "train", [(picture, 0)])
+    assert reader.read(reader.shape, 3).images.tolist() == [[(values // 257).tolist()]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_data_says_as_at_prediction(
+    tmp_path: Path, orientation: int
+) -> None:
+    pixels = np.arange(0, 192, 4, dtype=np.uint8).reshape(4, 4, 3)
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    opened = Image.open(tmp_path / "x.png")
+    reader = SampleReader("x.py:y", "train", [(opened, 0), (opened.convert("RGB"), 0)])
+    read = reader.read(reader.shape, 4).images
+    predicted = read_image(tmp_path / "x.png", 3, 4)
+    assert np.array_equal(read[0], predicted)
+    assert np.array_equal(read[1], predicted)
+
+
+def test_labels_of_a_test_part_are_numbered_by_the_names_of_the_train_part(
+    new_module: NewModule,
+) -> None:
+    new_module("def load():\n    test = Pets(6)\n    test.classes = ['owl', 'cat', 'dog']\n    "
+               "return Pets(), test\n")  # fmt: skip
+    raw = read_own("pets.py:load").raw
+    assert raw.test is not None
+    assert raw.test.labels.tolist() == [2, 0, 1, 2, 0, 1]
+
+
+def test_large_images_are_made_smaller_one_after_the_other(
+    new_module: NewModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_module()
+    whole = read_own("pets.py:Pets", 3).raw.train.images
+    monkeypatch.setattr("archsearch.data.samples.MAX_RAW_BYTES", 30 * 3 * 3 * 3)
+    monkeypatch.setattr("archsearch.data.samples._CHUNK_BYTES", 1)
+    assert np.array_equal(read_own("pets.py:Pets", 3).raw.train.images, whole)
+    with pytest.raises(UnfitError, match="ask for a smaller --image-size"):
+        read_own("pets.py:Pets")
 
 
 def test_names_are_short_and_legal() -> None:
@@ -332,7 +392,7 @@ def test_no_sample_makes_it_fail_otherwise(image: object, label: object) -> None
     refusal = ""
     try:
         reader = SampleReader("x.py:y", "train", data)
-        read = reader.read(reader.shape)
+        read = reader.read(reader.shape, reader.shape[1])
         reader.check_labels(read.labels, 3)
     except UnfitError as error:
         refusal = str(error)
