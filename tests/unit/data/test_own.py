@@ -17,7 +17,7 @@ from PIL import Image
 from archsearch.data import DataSpec, PreparedData, data_name, load_resident, load_test, prepare
 from archsearch.data.image_file import read_image
 from archsearch.data.own import read_own
-from archsearch.data.preparation import make_own
+from archsearch.data.own_source import make_own
 from archsearch.data.samples import SampleReader
 from archsearch.errors import UnfitError, UsageError
 

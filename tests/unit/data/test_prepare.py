@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from archsearch.data import DATA_SETS, DataSpec, PreparedData, load_resident, load_test, prepare
-from archsearch.data.preparation import channel_statistics
+from archsearch.data.conversion import channel_statistics
 from archsearch.errors import UnfitError, UsageError
 from archsearch.schema import InputSpec
 from tests.requirements import skip_or_fail
@@ -75,7 +75,9 @@ def test_it_is_json_and_back(cache: Path) -> None:
 
 
 def test_it_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archsearch.data.preparation._make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(
+        "archsearch.data.named_source.convert", lambda *_: pytest.fail("made again")
+    )
     prepare(DIGITS, cache_dir=cache)
     prepare(DIGITS.model_copy(update={"train_size": 7}), cache_dir=cache)
     assert arrow_files(cache) == ["digits-8.arrow"]
@@ -192,13 +194,13 @@ def started(folder: Path, image_size: int, code: str = _PREPARE) -> subprocess.P
 
 def test_two_processes_at_once_make_one_file(tmp_path: Path) -> None:
     counted = textwrap.dedent("""
-        import archsearch.data.preparation as module
-        make = module._make
+        import archsearch.data.named_source as module
+        make = module.convert
         def counting(path, *rest):
             with (path.parent / "made.txt").open("a") as handle:
                 handle.write("x")
             return make(path, *rest)
-        module._make = counting
+        module.convert = counting
     """)
     processes = [started(tmp_path, 16, counted + _PREPARE) for _ in range(2)]
     answers = [process.communicate(timeout=120) for process in processes]
@@ -260,7 +262,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(
     with pytest.raises(UnfitError, match=r"need \d\.\d MiB, but there are \d.\d MiB of space in"):
         prepare(spec, cache_dir=small_disk)
     # The disk may also fill up while the file is written.
-    monkeypatch.setattr("archsearch.data.preparation._require_room", lambda *_: None)
+    monkeypatch.setattr("archsearch.data.conversion._require_room", lambda *_: None)
     with pytest.raises(UnfitError, match=r"small: cannot be written \(No space left on device\)"):
         prepare(spec, cache_dir=small_disk)
     assert arrow_files(small_disk) == []
@@ -290,7 +292,7 @@ def test_a_disk_that_fills_up_is_one_clear_message(
 def test_images_that_would_not_fit_into_memory_are_refused_before_they_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archsearch.data.preparation._available_memory", lambda: 10 * 2**20)
+    monkeypatch.setattr("archsearch.data.conversion._available_memory", lambda: 10 * 2**20)
     with pytest.raises(
         UnfitError, match=r"512 × 512 need 44\d.\d MiB, but there are 10.0 MiB of mem"
     ):
