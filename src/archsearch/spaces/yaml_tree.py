@@ -19,6 +19,7 @@ from archsearch.spaces.problems import Path
 MAX_BYTES = 1_000_000
 _MAX_DEPTH = 16
 _MAX_NODES = 20_000
+_TOO_DEEP = f"nested more than {_MAX_DEPTH} levels deep"
 _MAX_DIGITS = 30
 
 # PyYAML's own resolver is YAML 1.1's: there `1e-3` is text, `no` is false and `1:30` is ninety.
@@ -86,6 +87,8 @@ def read_yaml(content: bytes) -> YamlTree:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if mark and _open_brackets(text[: mark.index]) > _MAX_DEPTH:
+            raise YamlError(line, _TOO_DEEP) from None
         raise YamlError(line, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:  # a character that YAML does not allow
         position = getattr(error, "position", 0)
@@ -161,7 +164,7 @@ class _Builder:
         if event.tag is not None:
             raise YamlError(_line(event), "tags (!) are not allowed; write the value itself")
         if len(path) > _MAX_DEPTH:
-            raise YamlError(_line(event), f"nested more than {_MAX_DEPTH} levels deep")
+            raise YamlError(_line(event), _TOO_DEEP)
         if self._nodes > _MAX_NODES:
             raise YamlError(_line(event), f"more than {_MAX_NODES:,} values")
 
@@ -183,6 +186,15 @@ def plain_value(text: str) -> Any:
 def _scalar(event: Any) -> Any:
     is_quoted = not event.implicit[0]
     return event.value if is_quoted else plain_value(event.value)
+
+
+def _open_brackets(text: str) -> int:
+    """How many brackets are open at the end of a text.
+
+    The parser reads ahead, so it may have given up before it told of a level. Brackets in quotes
+    and comments count too: this only chooses the sentence for what is refused anyway.
+    """
+    return sum(map(text.count, "[{")) - sum(map(text.count, "]}"))
 
 
 def _line(event: Any) -> int:
