@@ -93,7 +93,7 @@ def test_convolutions_have_no_bias_and_he_variance(spec: FamilySpec) -> None:
             assert not module.bias.any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=members())
 def test_only_the_first_block_of_a_stage_strides_widens_and_projects(spec: FamilySpec) -> None:
     if isinstance(spec, DenseNetSpec | TorchvisionSpec):
@@ -110,7 +110,7 @@ def test_only_the_first_block_of_a_stage_strides_widens_and_projects(spec: Famil
             assert (block.shortcut is Shortcut.IDENTITY) != everywhere
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spec=members())
 def test_predicted_costs_are_those_of_the_built_module(spec: FamilySpec) -> None:
     input_spec = small_input(spec)
@@ -131,7 +131,7 @@ def test_predicted_costs_are_those_of_the_built_module(spec: FamilySpec) -> None
     assert sum(row.macs for row in rows) == cost.macs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=members(), other=members())
 def test_names_read_back_and_no_two_specs_share_one(spec: FamilySpec, other: FamilySpec) -> None:
     assert parse_name(spec.name) == spec
@@ -139,7 +139,7 @@ def test_names_read_back_and_no_two_specs_share_one(spec: FamilySpec, other: Fam
     assert (spec.name == other.name) == (spec == other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spec=members())
 def test_specs_are_frozen_hashable_and_survive_json_and_pickle(spec: FamilySpec) -> None:
     adapter: TypeAdapter[FamilySpec] = TypeAdapter(ArchitectureSpec)
@@ -147,8 +147,9 @@ def test_specs_are_frozen_hashable_and_survive_json_and_pickle(spec: FamilySpec)
     assert adapter.validate_python(spec.model_dump(mode="json")) == spec
     assert hash(pickle.loads(pickle.dumps(spec))) == hash(spec)
     assert type(spec) is FAMILIES[spec.family]
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(ValidationError) as caught:
         setattr(spec, "depth", 1)  # noqa: B010  # a plain assignment is refused by mypy already
+    assert [found["type"] for found in caught.value.errors()] == ["frozen_instance"]
 
 
 @every_member

@@ -46,15 +46,16 @@ def has_searches(folder: Path) -> bool:
     return any(path.parent.name != "data" for path in files)
 
 
+# What typer and pydantic say is in their own words: asked for is what of the line it must name.
 WRONG_SEARCH = [
-    ("", "Missing option '--space'"),
-    ("--space", "'--space' requires an argument"),
+    ("", "'--space'"),
+    ("--space", "'--space'"),
     ("--space ''", "known: all_families"),
     ("--space wrn_vs_resnet", "did you mean wrn_vs_resnext?"),
     ("--space missing.yaml", "there is no such file"),
     ("--space .", "not a file"),
-    ("--spcae smoke", "No such option: --spcae"),
-    ("--space smoke extra", "unexpected extra argument(s) (extra)"),
+    ("--spcae smoke", "--spcae"),
+    ("--space smoke extra", "(extra)"),
     ("--space smoke --data digit", "did you mean digits"),
     ("--space smoke --data ''", "known: cifar10"),
     ("--space smoke --data missing.py:load", "there is no file missing.py"),
@@ -70,20 +71,20 @@ WRONG_SEARCH = [
     ),
     ("--space smoke --trials +", "--trials '+' is no count"),
     ("--space smoke --trials 1e9", "--trials"),
-    ("--space smoke --trials 9999999999", "less than or equal to 1000000"),
+    ("--space smoke --trials 9999999999", "--trials 9999999999: "),
     ("--space smoke --max-macs abc", "such as 5000000, 5e6 or 5M, or none"),
     ("--space smoke --max-macs nan", "--max-macs 'nan' is no count"),
     ("--space smoke --max-params 0", "--max-params '0' is no count"),
     ("--space smoke --max-epochs 0", "--max-epochs"),
-    ("--space smoke --max-epochs 99999999", "less than or equal to 100000"),
+    ("--space smoke --max-epochs 99999999", "--max-epochs 99999999: "),
     ("--space smoke --cpus-per-trial 0", "--cpus-per-trial"),
     ("--space smoke --gpus-per-trial nan", "--gpus-per-trial"),
-    ("--space smoke --gpus-per-trial inf", "--gpus-per-trial inf: Input should be a finite"),
+    ("--space smoke --gpus-per-trial inf", "--gpus-per-trial inf: "),
     ("--space smoke --gpus-per-trial 1.5", "above 1 only whole GPUs"),
     ("--space smoke --random-share 1.1", "--random-share"),
     ("--space smoke --seed -1", "--seed"),
     ("--space smoke --seed 4294967296", "--seed 4294967296"),
-    ("--space smoke --time-budget 5 apples", "unexpected extra argument"),
+    ("--space smoke --time-budget 5 apples", "(apples)"),
     ("--space smoke --time-budget tomorrow", "such as 30m"),
     ("--space smoke --time-budget 0", "such as 30m"),
     ("--space smoke --time-budget 99999999d", "--time-budget 8639999913600"),
@@ -109,7 +110,7 @@ WRONG_ELSEWHERE = [
     ("status nope", "there is no search 'nope' in runs"),
     ("status ../x", "letters, digits"),
     ("status ''", "letters, digits"),
-    ("status one two", "unexpected extra argument"),
+    ("status one two", "(two)"),
     ("status --runs-dir ''", "give the path of a folder"),
     ("status x --database nonsense", "--database is not a URL"),
     ("status --database mysql://x/y", "SQLite or PostgreSQL"),
@@ -118,9 +119,9 @@ WRONG_ELSEWHERE = [
     ("status --database sqlite:///x?timeout=y", "--database is not a URL"),
     ("status --database 'sqlite:///caf\udce9'", "--database is not a URL"),
     ("status --database postgresql+psycopg://h:1,i:2/x", "--database is not a URL"),
-    ("track", "Missing argument 'NAME'"),
+    ("track", "'NAME'"),
     ("track nope", "there is no search 'nope'"),
-    ("promote", "Missing argument 'NAME'"),
+    ("promote", "'NAME'"),
     ("promote ../nope", "letters, digits"),
     ("promote nope", "there is no search 'nope'"),
     ("promote nope --gate speed=5", "there is no gate 'speed': known: accuracy, chance"),
@@ -136,8 +137,8 @@ WRONG_ELSEWHERE = [
     ("promote --rollback --model m --tracking-uri sqlite:///%00", "nothing has such a name"),
     ("promote --rollback --model m --tracking-uri 'sqlite:///caf\udce9'", "such a name"),
     ("promote --rollback --model m --tracking-uri mysql://h:1,i:2/x", "cannot be read as a URL"),
-    ("predict", "Missing argument 'MODEL'"),
-    ("predict smoke", "Missing argument 'IMAGE...'"),
+    ("predict", "'MODEL'"),
+    ("predict smoke", "'IMAGE...'"),
     ("predict nope image.png", "unknown network 'nope'"),
     ("predict nope.onnx image.png", "there is no such file"),
     ("predict models:/nope image.png", "give models:/NAME@ALIAS"),
@@ -147,31 +148,31 @@ WRONG_ELSEWHERE = [
     ("export WRN-10-1 --seed 4294967296", "--seed"),
     ("export models:/nope", "give models:/NAME@ALIAS"),
     ("control nope pause", "there is no search 'nope'"),
-    ("control nope dance", "'dance' is not one of 'pause', 'unpause', 'stop', 'cancel'"),
-    ("train", "Missing argument"),
+    ("control nope dance", "'dance'"),
+    ("train", "'name'"),
     ("train WRN-28-1O", "did you mean WRN-28-1"),
-    ("train WRN-10-1 --epochs 9999999", "100000"),
+    ("train WRN-10-1 --epochs 9999999", ", got 9999999"),
     ("train WRN-10-1 --learning-rate nan", "--learning-rate nan: "),
     ("train WRN-10-1 --data digit", "did you mean digits"),
     ("train WRN-10-1 --data missing.py:load", "there is no file missing.py"),
     ("train WRN-10-1 --out ''", "give the path of a folder"),
-    ("export", "Missing argument"),
+    ("export", "'MODEL_OR_TRIAL'"),
     ("export frist", "unknown network 'frist'"),
     ("export WRN-10-1 --format onix", "known: onnx, pt2"),
     ("export WRN-10-1 --batch-size 2 --dynamic-batch", "exclude each other"),
     ("export WRN-10-1 --output ''", "--output: give the path"),
-    ("doctor well", "unexpected extra argument"),
+    ("doctor well", "(well)"),
     ("ui --port 0", "--port"),
     ("ui --port 65536", "--port"),
     ("ui --port http", "--port"),
     ("ui --tracking-uri here", "give `http://HOST:PORT`"),
     ("spaces", "Known: describe, list, show, validate."),
-    ("spaces lst", "No such command 'lst'"),
-    ("spaces list extra", "unexpected extra argument"),
-    ("spaces show", "Missing argument"),
+    ("spaces lst", "'lst'"),
+    ("spaces list extra", "(extra)"),
+    ("spaces show", "'name'"),
     ("spaces show smok", "did you mean smoke?"),
     ("spaces validate /dev/zero", "not a file"),
-    ("spaces describe", "Missing argument"),
+    ("spaces describe", "'name'"),
     ("spaces describe WRN-28-1O", "did you mean WRN-28-1"),
     ("spaces describe WRN-27-10", "`depth = 6n + 4` must hold"),
     ("spaces describe ResNeXt-29-0x64d", "cardinality: "),
@@ -212,14 +213,14 @@ training:
 fidelity: {max_epochs: 0}
 """
 PROBLEMS = [
-    ":3: families/wrn/depth: `low <= high` must hold, got [28, 10]",
-    ":4: families/wrn/widen_factor: a parameter is a bare value",
-    ":5: families/wrn/dropuot: unknown field 'dropuot': did you mean dropout",
-    ":6: families/wrm: unknown family 'wrm': did you mean wrn?",
-    ":8: training/learning_rate: numbers must be finite, got nan",
-    ":9: training/learning_rate: this key stands twice; first on line 8",
-    ":10: training/batch_size: input should be a valid integer, got 'big'",
-    ":11: fidelity/max_epochs: input should be greater than or equal to 1, got 0",
+    (":3: families/wrn/depth: `low <= high` must hold, got [28, 10]",),
+    (":4: families/wrn/widen_factor: a parameter is a bare value",),
+    (":5: families/wrn/dropuot: unknown field 'dropuot': did you mean dropout",),
+    (":6: families/wrm: unknown family 'wrm': did you mean wrn?",),
+    (":8: training/learning_rate: numbers must be finite, got nan",),
+    (":9: training/learning_rate: this key stands twice; first on line 8",),
+    (":10: training/batch_size: ", ", got 'big'"),
+    (":11: fidelity/max_epochs: ", ", got 0"),
 ]
 
 
@@ -230,8 +231,11 @@ def test_a_space_file_is_told_all_its_problems_with_their_lines(
     path = here / "bad.yaml"
     path.write_text(BROKEN_SPACE)
     answer = call_here(*command, path)
-    refused(answer, 2, *(f"{path}{problem}" for problem in PROBLEMS))
-    assert len(answer.err.splitlines()) == len(PROBLEMS)
+    refused(answer, 2)
+    lines = answer.err.removeprefix("error: ").splitlines()
+    for line, (begin, *rest) in zip(lines, PROBLEMS, strict=True):
+        assert line.startswith(f"{path}{begin}")
+        assert all(part in line for part in rest), line
     assert list(here.iterdir()) == [path]
 
 
@@ -265,15 +269,15 @@ UNFIT = [
     ("search --space smoke --max-macs 1", "can be trained: 200 draws", "--max-macs"),
     ("search --space smoke --max-params 1", "can be trained: 200 draws", "--max-params"),
     ("search --space smoke --image-size 2", "can be trained: 200 draws", "image_size"),
-    ("search --space smoke --database sqlite:////proc/x.db", "unable to open database file"),
+    ("search --space smoke --database sqlite:////proc/x.db", "check that it can be reached and"),
     ("train WRN-10-1 --device cuda:99", "--device cuda:99 cannot be used here"),
     ("train WRN-10-1 --out file", "cannot be written"),
     ("train WRN-10-1 --runs-dir file", "cannot be"),
     ("export WRN-10-1 --output file/x.onnx", "cannot be"),
     ("status --runs-dir file", "the runs folder file cannot be read (Not a directory)"),
-    ("status --database sqlite:////proc/x.db", "unable to open database file"),
+    ("status --database sqlite:////proc/x.db", "check that it can be reached and"),
     ("ui --runs-dir file --port 0{port}", "tracking store", "cannot be used (Not a directory)"),
-    ("ui --tracking-uri sqlite:///file --port 0{port}", "is not a database"),
+    ("ui --tracking-uri sqlite:///file --port 0{port}", "tracking store", "file cannot be used ("),
 ]
 
 
@@ -369,8 +373,8 @@ def _sql(statement: str) -> Callable[[Path], None]:
 
 
 DAMAGES = {
-    "truncated": (_truncate, "malformed"),
-    "no database": (_overwrite, "file is not a database"),
+    "truncated": (_truncate, "it is damaged; restore"),
+    "no database": (_overwrite, "it is damaged; restore"),
     "another program's": (_sql("ALTER TABLE versions RENAME TO v"), "not a record of archsearch"),
     "of another version": (_sql("UPDATE versions SET version = 99"), "has schema version 99"),
     "with broken JSON": (_sql("UPDATE searches SET settings = '{'"), "it is damaged"),
@@ -409,7 +413,7 @@ def test_a_damaged_search_does_not_hide_the_others(runs: Path) -> None:
     shutil.copytree(runs / "first", runs / "second")
     _overwrite(runs / "second" / "search.db")
     answer = call_here("status")
-    refused(answer, 3, "runs/second/search.db", "file is not a database")
+    refused(answer, 3, "runs/second/search.db", "it is damaged; restore")
     assert answer.out.startswith("first ")
     assert call_here("status", "--json").out.count('"state": "finished"') == 1
 

@@ -16,7 +16,6 @@ from tests.cli_support import Answer, call_here
 
 FEW = settings(
     max_examples=120,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 MANY = settings(FEW, max_examples=2_500)

@@ -21,7 +21,6 @@ from tests.search_support import NO_TRACKING, SyntheticRunner, finished_search
 
 FEW = settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 MANY = settings(FEW, max_examples=80)

@@ -133,7 +133,7 @@ MEMBERS = st.lists(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(MEMBERS)
 @example([("../../wanted", tarfile.REGTYPE, b"content")])
 @example([("wanted", tarfile.SYMTYPE, b"/etc/passwd")])

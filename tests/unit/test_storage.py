@@ -85,7 +85,6 @@ class AsADictionary(RuleBasedStateMachine):
 FEW = settings(
     max_examples=25,
     stateful_step_count=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

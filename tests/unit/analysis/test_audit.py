@@ -117,7 +117,7 @@ any_trials = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_trials, st.sampled_from([(), (3,), RUNGS]), st.integers(2, 5))
 def test_any_record_is_audited_and_its_counts_agree(
     trials: list[TrialRecord], rungs: tuple[int, ...], reduction_factor: int
@@ -132,7 +132,7 @@ def test_any_record_is_audited_and_its_counts_agree(
         assert len(one.rungs) == len(rungs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=20, unique=True))
 def test_tau_is_one_for_the_same_order_and_minus_one_for_the_reverse(counts: list[int]) -> None:
     values = [count / 10_000 for count in counts]

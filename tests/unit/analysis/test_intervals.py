@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from archsearch.analysis.intervals import wilson_interval
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 500), st.data(), st.floats(0.5, 0.999))
 def test_it_is_the_one_that_scipy_knows(trials: int, data: st.DataObject, level: float) -> None:
     successes = data.draw(st.integers(0, trials))

@@ -68,7 +68,7 @@ def test_equal_families_are_not_told_apart_and_more_device_hours_are_named() -> 
     assert "device-hours" in found.sentence
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from(["sampler", "control", "baseline", "confirm"]), max_size=6))
 def test_only_the_random_arm_counts(arms: list[str]) -> None:
     base = two_families(BETTER, WORSE)
@@ -210,7 +210,7 @@ trial_lists = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trial_lists, st.sampled_from(BUDGETS))
 def test_any_record_gets_a_verdict_that_is_whole_json(
     trials: list[TrialRecord], budget: Budget
@@ -236,7 +236,7 @@ def test_an_unknown_budget_or_level_is_refused() -> None:
         verdict([], level=1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(accuracies, accuracies)
 def test_at_one_cost_it_is_the_mann_whitney_statistic(a: list[float], b: list[float]) -> None:
     shown = contest({"a": members("a", a), "b": members("b", b)}, np.random.default_rng(0))
@@ -252,7 +252,7 @@ def test_at_one_cost_it_is_the_mann_whitney_statistic(a: list[float], b: list[fl
     assert back.probability == pytest.approx(1 - shown.pairs[0].probability)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(accuracies, st.floats(0.1, 10), st.floats(0.1, 3))
 def test_only_the_order_of_accuracies_and_the_ratio_of_costs_matter(
     values: list[float], scale: float, power: float
@@ -272,7 +272,7 @@ def test_only_the_order_of_accuracies_and_the_ratio_of_costs_matter(
     assert share(power, scale) == pytest.approx(share(1.0, 1.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=8))
 def test_costs_are_the_same_within_the_caliper_and_nearer_ones_more_so(costs: list[float]) -> None:
     near = nearness(np.array(costs), np.array(costs))
@@ -282,7 +282,7 @@ def test_costs_are_the_same_within_the_caliper_and_nearer_ones_more_so(costs: li
     assert ((near > 0) <= (np.maximum(ratios, 1 / ratios) < CALIPER * 1.000001)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([1.0, 4.0, 16.0]), min_size=1, max_size=12),
     st.lists(st.sampled_from([1.0, 4.0, 16.0]), min_size=1, max_size=12),

@@ -78,7 +78,7 @@ def test_it_is_an_arrow_file_to_others(whole: bytes) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_changed_byte_is_noticed_or_is_one_that_nothing_reads(
     whole: bytes, data: st.DataObject
 ) -> None:

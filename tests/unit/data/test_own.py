@@ -381,7 +381,7 @@ OF_TENSORS = ("uint8", "int64", "float32", "bool", "complex64")
         st.none(), st.integers(), st.floats(), st.text(max_size=3), st.just([0]), st.booleans()
     ),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_sample_makes_it_fail_otherwise(image: object, label: object) -> None:
     if isinstance(image, tuple):
         shape, dtype, as_tensor = image

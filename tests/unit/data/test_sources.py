@@ -56,7 +56,7 @@ def test_files_are_found_in_the_folders_in_which_they_usually_lie(
 
 @pytest.mark.parametrize("form", formats.FORMS)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_source_cut_anywhere_is_refused(form: str, data: st.DataObject) -> None:
     name, files_of = formats.FORMS[form]
     files = files_of(formats.contents_of(name, num_train=20, num_test=3))
@@ -77,7 +77,7 @@ def test_a_source_cut_anywhere_is_refused(form: str, data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("form", formats.FORMS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_flipped_bit_is_refused_or_changes_nothing_that_is_covered(
     form: str, data: st.DataObject
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing_that_is_covered(
 
 
 @given(content=st.binary(max_size=300), form=st.sampled_from(sorted(formats.FORMS)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_arbitrary_bytes_are_refused(content: bytes, form: str) -> None:
     name, files_of = formats.FORMS[form]
     with tempfile.TemporaryDirectory() as folder:

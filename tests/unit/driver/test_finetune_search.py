@@ -158,7 +158,7 @@ def test_weights_that_cannot_be_had_end_a_search_before_it_begins(
         ("weights: defualt", "`weights` must be none, default, IMAGENET1K_V1, the path"),
         ("weights: none", "`frozen_stages = 0` must hold without pretrained weights"),
         ("weights: IMAGENET1K_V1", "`weights = default` is how resnet18's weights IMAGENET1K_V1"),
-        ("network: resnet19", "input should be 'densenet121'"),
+        ("network: resnet19", "torchvision/network: "),
     ],
 )
 def test_a_space_that_breaks_a_rule_is_told_with_its_line(line: str, sentence: str) -> None:

@@ -37,8 +37,8 @@ REFUSED: list[tuple[type[FamilySpec], dict[str, Any], str]] = [
         {"depth": 6, "stages": ((1, 16), (1, 8)), "shortcut": "A"},
         r"must not shrink under option A",
     ),
-    (ResNetSpec, {"depth": float("nan")}, r"depth: Input should be a finite number"),
-    (ResNetSpec, {"depht": 20, "depth": 20}, r"depht: Extra inputs are not permitted"),
+    (ResNetSpec, {"depth": float("nan")}, r"depth: "),
+    (ResNetSpec, {"depht": 20, "depth": 20}, r"depht: "),
     (
         WideResNetSpec,
         {"depth": 17, "widen_factor": 2},
@@ -66,10 +66,10 @@ REFUSED: list[tuple[type[FamilySpec], dict[str, Any], str]] = [
         {"depth": 28, "widen_factor": 2, "deepening_factor": 1, "dropout": 0.3},
         r"`dropout = 0` must hold for blocks of one convolution",
     ),
-    (WideResNetSpec, {"depth": 28, "widen_factor": 0}, r"greater than 0"),
+    (WideResNetSpec, {"depth": 28, "widen_factor": 0}, r"widen_factor: "),
     (WideResNetSpec, {"depth": 28, "widen_factor": 1.03}, r"must be a whole number"),
-    (WideResNetSpec, {"depth": 28, "widen_factor": 1, "dropout": 1.0}, r"less than 1"),
-    (WideResNetSpec, {"depth": 28, "widen_factor": 1, "block": "B(5,5)"}, r"'B\(3,3\)'"),
+    (WideResNetSpec, {"depth": 28, "widen_factor": 1, "dropout": 1.0}, r"dropout: "),
+    (WideResNetSpec, {"depth": 28, "widen_factor": 1, "block": "B(5,5)"}, r"block: "),
     (
         WideResNetSpec,
         {"depth": 28, "widen_factor": 2, "block": "bottleneck"},
@@ -90,8 +90,8 @@ REFUSED: list[tuple[type[FamilySpec], dict[str, Any], str]] = [
         {"depth": 29, "cardinality": 8, "bottleneck_width": 64, "stem": "imagenet"},
         r"one of 50, 101, 152, 200",
     ),
-    (ResNeXtSpec, {"depth": 29, "cardinality": 0, "bottleneck_width": 64}, r"greater than or"),
-    (ResNeXtSpec, {"depth": 29}, r"cardinality: Field required; bottleneck_width"),
+    (ResNeXtSpec, {"depth": 29, "cardinality": 0, "bottleneck_width": 64}, r"cardinality: "),
+    (ResNeXtSpec, {"depth": 29}, r"cardinality: .*; bottleneck_width: "),
     (
         ResNeXtSpec,
         {
@@ -114,11 +114,11 @@ REFUSED: list[tuple[type[FamilySpec], dict[str, Any], str]] = [
     ),
     (DenseNetSpec, {"depth": 101, "growth_rate": 12}, r"`depth = 6n \+ 4` .*nearest: 100, 106"),
     (DenseNetSpec, {"depth": 121, "growth_rate": 32}, r"or stem='imagenet'"),
-    (DenseNetSpec, {"depth": 100, "growth_rate": 12, "compression": 0.0}, r"greater than 0"),
+    (DenseNetSpec, {"depth": 100, "growth_rate": 12, "compression": 0.0}, r"compression: "),
     (
         DenseNetSpec,
         {"depth": 100, "growth_rate": 12, "compression": 1.5},
-        r"less than or equal to 1",
+        r"compression: ",
     ),
     (DenseNetSpec, {"depth": 10, "growth_rate": 1, "compression": 0.1}, r"at least one channel"),
     (

@@ -100,9 +100,9 @@ def test_spellings(spelling: str, name: str) -> None:
         ("ResNet-20-wide", "unknown part 'wide' in 'resnet-20-wide'; names look like"),
         ("ResNet-20-A-B", "says its shortcut twice"),
         ("ResNet-9-(1x8)", "`depth = 4` must hold"),
-        ("WRN-28-10-B(5,5)", "block: Input should be 'B"),
+        ("WRN-28-10-B(5,5)", "names no network: block: "),
         ("wide_resnet28_10", "one of 50, 101, 152, 200"),
-        ("DenseNet-BC-100-12-theta2", "compression: Input should be less than or equal to 1"),
+        ("DenseNet-BC-100-12-theta2", "names no network: compression: "),
     ],
 )
 def test_unknown_and_impossible_names_say_why(text: str, message: str) -> None:

@@ -21,17 +21,17 @@ from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.suggest import UniformSuggester
 
 INPUT = InputSpec(in_channels=3, image_size=64, num_classes=10)
-LONGEST_MS = 10_000  # the slowest seen takes a tenth of it; machines differ
+SECONDS = 10.0  # of the processor: the slowest seen takes a tenth of it; machines differ
 
 FUZZ = settings(
     max_examples=100,
-    deadline=LONGEST_MS,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
 def try_to_load(content: bytes) -> SearchSpace | None:
     """Load; whatever is refused is refused in plain, short, printable lines with their place."""
+    start = time.process_time()
     try:
         space = parse_space(content, source="f.yaml")
     except UsageError as error:
@@ -39,8 +39,11 @@ def try_to_load(content: bytes) -> SearchSpace | None:
         assert 1 <= len(lines) <= 41
         assert all(line.startswith(("f.yaml:", "… and ")) for line in lines)
         return None
-    draw_some(space)
-    return space
+    else:
+        draw_some(space)
+        return space
+    finally:
+        assert time.process_time() - start < SECONDS
 
 
 def draw_some(space: SearchSpace) -> None:
@@ -301,6 +304,4 @@ LARGE_BRANCHES: tuple[dict[str, dict[str, Scalar | dict[str, list[int]]]], ...] 
 def test_huge_branches_take_bounded_time() -> None:
     for families in LARGE_BRANCHES:
         raw = {"families": families, "fidelity": {"max_epochs": 3}}
-        start = time.perf_counter()
         try_to_load(yaml.safe_dump(raw).encode())
-        assert time.perf_counter() - start < LONGEST_MS / 1000

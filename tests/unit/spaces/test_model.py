@@ -277,14 +277,14 @@ def test_constraints_tell_every_cap_that_breaks() -> None:
 @pytest.mark.parametrize(
     ("make_it", "sentence"),
     [
-        (lambda: Fidelity(max_epochs=0), "greater than or equal to 1"),
+        (lambda: Fidelity(max_epochs=0), "max_epochs"),
         (
             lambda: Fidelity(max_epochs=3, grace_period_epochs=4),
             "grace_period_epochs <= max_epochs",
         ),
-        (lambda: Fidelity(max_epochs=3, reduction_factor=1), "greater than or equal to 2"),
-        (lambda: Constraints(max_macs=1.5), "valid integer"),
-        (lambda: Constraints(max_macs=0), "greater than or equal to 1"),
+        (lambda: Fidelity(max_epochs=3, reduction_factor=1), "reduction_factor"),
+        (lambda: Constraints(max_macs=1.5), "max_macs"),
+        (lambda: Constraints(max_macs=0), "max_macs"),
     ],
 )
 def test_limits_hold_their_rules(make_it: Callable[[], object], sentence: str) -> None:

@@ -303,7 +303,7 @@ def test_synchronised_norms_refuse_a_processor_and_end_what_runs_out_of_memory(
     """The others wait inside of a layer then, where nothing can be said to them."""
     work = Work(config(few_digits), few_digits, 1, room=9, synchronise_norms=True)
     first, second = (str(each.error) for each in pair.run(train, work))
-    assert first.startswith("ValueError: SyncBatchNorm expected input tensor to be on GPU")
+    assert first.startswith("ValueError: ")  # torch says that it needs a GPU
     assert second.startswith("OutOfMemoryDuringTrainingError: out of memory at step 1")
     assert "synchronised BatchNorm" in second
 
