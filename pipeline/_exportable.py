@@ -88,7 +88,7 @@ def _of_trial(
     from archsearch.training.exportable import trained_model
     from pipeline._record import open_record
 
-    with open_record(search, runs_dir, database) as (record, row):
+    with open_record(search, runs_dir, database, read_only=True) as (record, row):
         if number is None:
             number = model_number(read_trials(record, row.id))
         found = trained_trial(record, row, RunsFolder(runs_dir).of(row), number)

@@ -21,9 +21,11 @@ SearchName = Annotated[str, typer.Argument(metavar="NAME", help="The search's na
 
 @contextmanager
 def open_record(
-    name: str, runs_dir: Path, database: str | None
+    name: str, runs_dir: Path, database: str | None, *, read_only: bool = False
 ) -> Iterator[tuple[Database, SearchRow]]:
     """One search's record, open for the block.
+
+    A person is told where opening it has migrated it, which `read_only` never does.
 
     Raises:
         UsageError: There is no such search.
@@ -34,8 +36,10 @@ def open_record(
     if isinstance(where, Path) and not where.is_file():
         known = nearest_names(name, runs.names())
         raise UsageError(f"there is no search {name!r} in {runs_dir}: {known}")
-    record = Database.open(where, create=False)
+    record = Database.open(where, create=False, read_only=read_only)
     try:
+        if record.migrated is not None:
+            typer.echo(record.migrated, err=True)
         yield record, get_search(record, name)
     finally:
         record.close()

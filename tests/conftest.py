@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.postgresql_server import Server, running_server, what_is_missing
+from tests.requirements import skip_or_fail
 
 # A deadline times the machine. All else stays as it was chosen: in CI, Hypothesis' profile for it.
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
@@ -26,3 +31,22 @@ def no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         loaded = sys.modules.get(f"archsearch.search.{module}")
         if loaded is not None and request.node.get_closest_marker("reports") is None:
             monkeypatch.setattr(loaded, "write_final_report", lambda *args: [])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; skipped where there is none, but not in CI."""
+    missing = what_is_missing()
+    if missing is not None:
+        skip_or_fail(missing)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def record_place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a record can be, and nothing is yet: a file's path, then a server's URL."""
+    if request.param == "sqlite":
+        return tmp_path / "search.db"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database(f"record_{uuid.uuid4().hex}")

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import random
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -26,6 +18,7 @@ from archsearch.search.request import SearchRequest
 from tests.chaos.conftest import NewRequest
 from tests.chaos.drivers import Steps, finish, paced, start
 from tests.chaos.fault_table import Account, FaultTable, Snapshot, account_of
+from tests.postgresql_server import Server, running_server, what_is_missing
 from tests.requirements import skip_or_fail
 from tests.search_support import Recorded
 
@@ -34,73 +27,15 @@ pytestmark = pytest.mark.slow
 NAME = "on-a-server"
 
 
-@dataclass(frozen=True)
-class Server:
-    """A PostgreSQL server of our own, on loopback."""
-
-    programs: Path
-    folder: Path
-    port: int
-
-    def run(self, program: str, *arguments: str) -> None:
-        """Run one of its programs, as the user that it insists on not being root."""
-        command = [str(self.programs / program), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", *command]
-        subprocess.run(command, check=True, capture_output=True, cwd=self.folder)
-
-    def control(self, *words: str) -> None:
-        """`pg_ctl`."""
-        log = str(self.folder / "log")  # or the server would hold on to our pipes
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-w", *words)
-
-    def start(self) -> None:
-        """Start it, on loopback."""
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
-        self.control("-o", options, "start")
-
-    def crash_and_start(self) -> None:
-        """End it at once, as a crash does, and start it again."""
-        self.control("-m", "immediate", "stop")
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return self.start()
-            except subprocess.CalledProcessError:  # its processes end one after the other
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(1)
-
-    def new_database(self, name: str) -> str:
-        """An empty database's URL."""
-        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
-        self.run("createdb", *address, name)
-        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
-
-
 @pytest.fixture(scope="module")
 def server(faults: FaultTable) -> Iterator[Server]:
     """Skipped where PostgreSQL or its Python driver is not installed."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    missing = "PostgreSQL" if not programs else ""
-    if importlib.util.find_spec("psycopg") is None:
-        missing = "the Python package psycopg"
-    if missing:
-        faults.skip("postgresql", f"{missing} is not installed")
+    missing = what_is_missing()
+    if missing is not None:
+        faults.skip("postgresql", missing)
         skip_or_fail(faults.skipped["postgresql"])
-    folder = Path(tempfile.mkdtemp(prefix="archsearch-postgresql-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Server(programs[-1].parent, folder, port)
-    server.run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres")
-    server.start()
-    try:
+    with running_server(durable=True) as server:
         yield server
-    finally:
-        server.control("-m", "immediate", "stop")
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """A stored search of every released version still opens, says the same, and goes on.
 
 `tests/data/searches/VERSION` holds the record of a small search that this version made, as SQL
-text, with what it said of itself. A release that changes what is stored adds a folder.
+text, with what it said of itself. A release that changes what is stored adds a folder; schemas
+between two releases are reached from the oldest one by the chain of migrations.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from pathlib import Path
 import pytest
 
 from archsearch.driver.run import run_search
-from archsearch.record.database import Database
+from archsearch.record import tables
 from archsearch.search.request import SearchRequest
 from tests.cli_support import call_here
 from tests.search_support import NO_TRACKING, SyntheticRunner, recorded
+from tests.stored_records import STORED, put_stored
 
-STORED = sorted((Path(__file__).parents[1] / "data" / "searches").iterdir())
-NEWEST = STORED[-1]
+SCHEMAS: list[tuple[Path, str | None]] = [(stored, None) for stored in STORED]
+SCHEMAS += [(STORED[0], revision) for revision in tables.REVISIONS[1:]]
 
 
-@pytest.fixture(params=STORED, ids=lambda folder: folder.name)
+@pytest.fixture(params=SCHEMAS, ids=lambda schema: schema[1] or schema[0].name)
 def runs(request: pytest.FixtureRequest, tmp_path: Path, data_cache: Path) -> Path:
-    """A runs folder with the stored search, `old`."""
+    """A runs folder with the stored search, `old`, as it was or with the tables of later."""
     folder = tmp_path / "runs" / "old"
     folder.mkdir(parents=True)
     (tmp_path / "runs" / "data").symlink_to(data_cache)
-    with contextlib.closing(sqlite3.connect(folder / "search.db")) as connection:
-        connection.executescript((request.param / "record.sql").read_text())
-    shutil.copy(request.param / "space.yaml", folder)
+    stored, revision = request.param
+    put_stored(stored, folder / "search.db", revision=revision)
+    shutil.copy(stored / "space.yaml", folder)
     return tmp_path / "runs"
 
 
@@ -84,19 +86,3 @@ def test_what_only_a_newer_release_can_have_written_is_not_called_damage(runs: P
     assert answer.code == 3
     assert "does not know config.recipe.newer of trial 0" in answer.err
     assert "damaged" not in answer.err
-
-
-def test_the_tables_of_today_are_those_of_the_newest_release(tmp_path: Path) -> None:
-    """A change of the tables needs a new schema version, and a stored search of it."""
-
-    def tables(connection: sqlite3.Connection) -> dict[str, str]:
-        query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
-        return dict(connection.execute(query).fetchall())
-
-    Database.open(tmp_path / "search.db", create=True).close()
-    with (
-        contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as new,
-        contextlib.closing(sqlite3.connect(":memory:")) as old,
-    ):
-        old.executescript((NEWEST / "record.sql").read_text())
-        assert tables(new) == tables(old)

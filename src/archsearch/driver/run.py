@@ -66,6 +66,8 @@ def run_search(
         check_record_is_there(plan.paths, plan.database)
         database = Database.open(plan.database, create=True)
         try:
+            if database.migrated is not None:
+                listener(Notice(database.migrated))
             search = _registered(database, plan)
             trials = read_trials(database, search.id)
             plan = as_recorded(plan, search, trials)

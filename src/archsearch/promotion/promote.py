@@ -225,7 +225,7 @@ def promote_named(
         UsageError: There is no such search; else as `promote`.
     """
     runs = RunsFolder(Path(runs_dir))
-    database = existing_record(runs, name, database_url)
+    database = existing_record(runs, name, database_url, read_only=False)
     try:
         search = get_search(database, name)
         store = tracking_store(runs, tracking_uri_of(search, tracking_uri))

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
 
-from archsearch.errors import UnfitError, UsageError
-from archsearch.record import tables
-
-BUSY_SECONDS = 30.0
-_NETWORK_PATIENCE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""Seconds, and milliseconds for the last: a host that has vanished sends no refusal, and the
-system's own patience is minutes to hours. What a URL says counts before these."""
-
-_RESTORE = "restore a copy of the search's folder, or start another search by --name"
-_DAMAGED = f"the record {{label}} cannot be read ({{what}}): it is damaged; {_RESTORE}"
+from archsearch.errors import UnfitError
+from archsearch.record import schema, tables
+from archsearch.record.engines import (
+    Mode,
+    make_folder,
+    parsed_url,
+    reading_mode,
+    server_engine,
+    sqlite_engine,
+)
+from archsearch.record.failures import DamagedRecordError as DamagedRecordError
+from archsearch.record.failures import damaged, explained
 
 Row = TypeVar("Row")
 
-_MAKING = 4_267_389_561  # any number that other programs of the same server do not use
+# Any numbers that other programs of the same server do not use.
+_MAKING = 4_267_389_561
+_MIGRATING = 4_267_389_562
 
 
 def now_ms() -> int:
@@ -43,56 +38,117 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class DamagedRecordError(UnfitError):
-    """What the record says cannot be true."""
-
-
 class Database:
-    """An open record. Reading never waits for writing (SQLite in WAL mode)."""
+    """An open record. Reading never waits for writing (SQLite in WAL mode).
 
-    def __init__(self, engine: Engine, label: str) -> None:
-        self._engine = engine
+    Attributes:
+        label: How a sentence calls it.
+        path: Of the file, unless it is on a server.
+        migrated: What a person is told if opening it has changed its tables.
+    """
+
+    def __init__(
+        self, engine: Engine, label: str, path: Path | None = None, *, read_only: bool = False
+    ) -> None:
+        self._engine = self._source = engine
+        self._is_read_only = read_only
         self.label = label
+        self.path = path
+        self.migrated: str | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
-    def open(cls, where: Path | str, *, create: bool) -> Database:
+    def open(cls, where: Path | str, *, create: bool, read_only: bool = False) -> Database:
         """Open the record in a file (a path) or on a server (a URL).
+
+        A record of an earlier release is migrated in place; with `read_only` a copy of it is,
+        which `close` removes.
 
         Args:
             where: A path means SQLite; a text is a SQLAlchemy URL such as
                 `postgresql+psycopg://host/db`.
             create: Whether to make what is missing.
+            read_only: Whether nothing will be written: the record is not changed in any way.
 
         Raises:
             UsageError: The URL cannot be read, or its driver is not installed.
-            UnfitError: The file or server cannot be used, or holds another schema.
+            HeldError: It must be migrated, and a driver runs one of its searches.
+            UnfitError: The file or server cannot be used, or a newer release has written it.
         """
-        engine = _sqlite_engine(where, create) if isinstance(where, Path) else _url_engine(where)
-        label = str(where) if isinstance(where, Path) else engine.url.render_as_string()
-        database = cls(engine, label)
-        with _explained(label):
-            database._prepare(create=create)
+        assert not (create and read_only)
+        database = cls._connected(where, create=create, read_only=read_only)
+        try:
+            with explained(database.label):
+                if database._prepare(create=create) != tables.REVISION:
+                    if read_only:
+                        database._look_at_copy()
+                    else:
+                        database.migrated = schema.migrate(database)
+        except BaseException:
+            database.close()
+            raise
         return database
 
-    def _prepare(self, *, create: bool) -> None:
+    @classmethod
+    def _connected(cls, where: Path | str, *, create: bool, read_only: bool) -> Database:
+        if not isinstance(where, Path):
+            url = parsed_url(where)
+            if url.get_backend_name() != "sqlite":
+                label = url.render_as_string()
+                return cls(server_engine(url), label, read_only=read_only)
+            where = Path(str(url.database))
+        if create:
+            make_folder(where.parent)
+        elif not where.is_file():
+            raise UnfitError(f"there is no record at {where}")
+        mode: Mode = reading_mode(where) if read_only else "rwc" if create else "rw"
+        return cls(sqlite_engine(where, mode), str(where), where, read_only=read_only)
+
+    def _prepare(self, *, create: bool) -> str:
+        """The revision that the tables have; they are made if need be."""
         with self.write_alone() if create else self.read() as connection:
-            known = sa.inspect(connection).get_table_names()
-            if create and tables.versions.name not in known and not known:
-                tables.metadata.create_all(connection)
-                connection.execute(tables.versions.insert().values(version=tables.SCHEMA_VERSION))
-                return
-            if tables.versions.name not in known:
+            revision = schema.revision_of(connection, self.label)
+            if revision is None and create:
+                tables.make_all(connection)
+                return tables.REVISION
+            if revision is None:
                 raise UnfitError(
-                    f"{self.label} is not a record of archsearch (it has no table `versions`); "
-                    "name another file or database, or move this one away"
+                    f"{self.label} is not a record of archsearch (it has no tables); name another "
+                    "file or database"
                 )
             self._check_pages(connection, thoroughly=create)
-            version = connection.scalar(sa.select(sa.func.max(tables.versions.c.version)))
-            if version != tables.SCHEMA_VERSION:
-                raise UnfitError(
-                    f"{self.label} has schema version {version}, this program reads "
-                    f"{tables.SCHEMA_VERSION}; use the archsearch release that wrote it"
-                )
+            return revision
+
+    def renew(self) -> None:
+        """See the record as it is now, where a copy of an earlier release's is looked at."""
+        if self._copy is not None:
+            self._close_copy()
+            self._look_at_copy()
+
+    def _look_at_copy(self) -> None:
+        """Go on with a copy that has today's tables, in a temporary folder."""
+        folder = tempfile.TemporaryDirectory(prefix="archsearch-record-")
+        path = Path(folder.name) / "search.db"
+        engine = sqlite_engine(path, "rwc")
+        try:
+            if self.path is not None:
+                schema.back_up(self.path, path)
+            with Database(engine, self.label, path).migration() as connection:
+                if self.path is None:
+                    with self.read() as source:
+                        schema.copy_rows(source, connection, self.label)
+                schema.upgrade(connection, schema.revision_of(connection, self.label))
+        except BaseException:
+            engine.dispose()
+            folder.cleanup()
+            raise
+        self._engine, self._copy = engine, folder
+
+    def _close_copy(self) -> None:
+        if self._copy is not None:
+            self._engine.dispose()
+            self._copy.cleanup()
+            self._engine, self._copy = self._source, None
 
     def _check_pages(self, connection: Connection, *, thoroughly: bool) -> None:
         """A damaged file can look sound until the damaged page is read: a driver reads all."""
@@ -105,7 +161,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view of the record."""
-        with _explained(self.label), self._engine.connect() as connection:
+        with explained(self.label), self._engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             else:
@@ -116,12 +172,49 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it is kept, or nothing."""
-        with _explained(self.label), self._engine.begin() as connection:
+        assert not self._is_read_only, "what is written to a copy would be lost"
+        with explained(self.label), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 # Take the write lock now: a transaction that reads first and writes later
                 # would fail instead of waiting when another one wrote in between.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    @contextmanager
+    def migration(self) -> Iterator[Connection]:
+        """A transaction that may change tables and has them alone: all of it is kept, or nothing.
+
+        SQLite's foreign keys are off, as rebuilding a table needs it, and checked at the end.
+        """
+        with explained(self.label), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                with connection.begin():
+                    connection.exec_driver_sql("LOCK TABLE searches IN ACCESS EXCLUSIVE MODE")
+                    yield connection
+                return
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise self.damaged("a row refers to another one that is missing")
+                connection.commit()
+            finally:
+                connection.rollback()
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """A block that one process of a server's runs at a time; a file needs no such lock."""
+        if self._engine.dialect.name != "postgresql":
+            yield
+            return
+        with explained(self.label), self._engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_MIGRATING)))
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(_MIGRATING)))
 
     @contextmanager
     def write_alone(self) -> Iterator[Connection]:
@@ -154,100 +247,9 @@ class Database:
 
     def damaged(self, what: object) -> DamagedRecordError:
         """What to raise when what the record says cannot be true."""
-        return DamagedRecordError(_DAMAGED.format(label=self.label, what=what))
+        return damaged(self.label, what)
 
     def close(self) -> None:
-        """Give back every connection."""
-        self._engine.dispose()
-
-
-def _sqlite_engine(path: Path, create: bool) -> Engine:
-    if not create and not path.is_file():
-        raise UnfitError(f"there is no record at {path}")
-    if create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnfitError(
-                f"the folder {path.parent} cannot be made ({error.strerror}); "
-                "choose a writable one by --runs-dir"
-            ) from error
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-
-    @sa.event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # `write` says BEGIN itself
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        # With WAL this survives a killed process; only a power cut can lose the last commits.
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    return engine
-
-
-def _url_engine(url: str) -> Engine:
-    try:
-        url.encode()
-        if "%00" in url:
-            raise ValueError("no server and no file system has such a name")
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() not in ("postgresql", "sqlite"):
-            raise UsageError(
-                f"--database {parsed.render_as_string()}: the record lives in SQLite or "
-                "PostgreSQL; give `postgresql+psycopg://USER@HOST/DATABASE`"
-            )
-        options: dict[str, int] = {}
-        if parsed.get_backend_name() == "postgresql":
-            options = {k: v for k, v in _NETWORK_PATIENCE.items() if k not in parsed.query}
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=options)
-    except (sa.exc.ArgumentError, ValueError):  # the latter of a port or of a query's values
-        raise UsageError(
-            "--database is not a URL that SQLAlchemy can read; give "
-            "`postgresql+psycopg://USER@HOST/DATABASE`"
-        ) from None
-    except ImportError as error:  # the driver, or the C library below it
-        package = "psycopg[binary]" if "psycopg" in str(error) else error.name
-        raise UsageError(
-            f"--database needs a database driver ({error}): pip install '{package}'"
-        ) from None
-
-
-@contextmanager
-def _explained(label: str) -> Iterator[None]:
-    """Database errors as sentences; what SQLAlchemy prints would hold values and SQL."""
-    try:
-        yield
-    except OperationalError as error:
-        text = str(error.orig)
-        if "decode" in text or "no such" in text:
-            what = "text in it is not UTF-8" if "decode" in text else text
-            raise DamagedRecordError(_DAMAGED.format(label=label, what=what)) from error
-        advice = "check that it can be reached and written"
-        if "locked" in text:
-            holder = _users_of(str(Path(label).resolve()))
-            advice = (
-                f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
-                "run the same command again"
-            )
-        elif "full" in text or "disk I/O" in text:
-            advice = "free disk space, then run the same command again: it continues"
-        raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
-    except DBAPIError as error:
-        raise DamagedRecordError(_DAMAGED.format(label=label, what=error.orig)) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DamagedRecordError(_DAMAGED.format(label=label, what=error)) from error
-    except UnicodeError as error:  # a host's name that none can have
-        raise UnfitError(f"the record {label} cannot be used ({error}): check the host") from error
-
-
-def _users_of(path: str) -> str:
-    """The other processes that have a file open, as far as this user may see them."""
-    users = []
-    for process in psutil.process_iter(["pid", "name"]):
-        with suppress(psutil.Error):
-            is_other = process.pid != os.getpid()
-            if is_other and any(path == opened.path for opened in process.open_files()):
-                users.append(f"process {process.pid} ({process.name()})")
-    return " or ".join(users) or "another process"
+        """Give back every connection, and remove the copy that was looked at."""
+        self._close_copy()
+        self._source.dispose()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import sqlalchemy as sa
@@ -22,8 +22,10 @@ from sqlalchemy.engine import Connection
 
 from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.cells import Count, HolderCell
-from archsearch.record.database import Database
 from archsearch.record.tables import searches
+
+if TYPE_CHECKING:  # which migrates its tables under the leases
+    from archsearch.record.database import Database
 
 HEARTBEAT_SECONDS = 1.0
 STALE_SECONDS = 30.0
@@ -187,6 +189,7 @@ def is_live(
     if known_alive(before.holder):
         return True
     sleep(3 * HEARTBEAT_SECONDS)
+    database.renew()
     return look().heartbeat != before.heartbeat
 
 

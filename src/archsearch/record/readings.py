@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ class _Row:
     predictions: bytes
     forced: bool
     created_ms: Milliseconds
+    prediction_bytes: Literal[4, 8]
 
 
 _ROW = TypeAdapter(_Row)
@@ -51,7 +52,8 @@ class TestReading:
     """One look at the test split.
 
     Attributes:
-        predictions: (N,) of int32, the predicted class of each image, in the split's order.
+        predictions: (N,) of int64, each image's predicted class, or the mask of its predicted
+            labels (bit i is class i), in the split's order.
         accuracy: Share of right ones, in 0..1.
         forced: Whether it was read although there was a reading of that subject.
     """
@@ -59,7 +61,7 @@ class TestReading:
     __test__ = False  # for pytest: the name is the domain's
 
     subject: Subject
-    predictions: npt.NDArray[np.int32]
+    predictions: npt.NDArray[np.int64]
     accuracy: float
     created_ms: int
     forced: bool = False
@@ -103,7 +105,7 @@ def keep_reading(
         row = connection.execute(_query(search_id, subject)).first()
         if force and row is not None:
             _add(connection, search_id, subject, predictions, accuracy, forced=True)
-            return TestReading(subject, predictions.astype(np.int32), accuracy, now_ms(), True)
+            return TestReading(subject, predictions.astype(np.int64), accuracy, now_ms(), True)
         if row is None:
             _add(connection, search_id, subject, predictions, accuracy, forced=False)
             row = connection.execute(_query(search_id, subject)).first()
@@ -127,7 +129,8 @@ def _add(
             checksum=subject.checksum,
             data_digest=subject.data_digest,
             accuracy=accuracy,
-            predictions=predictions.astype("<i4").tobytes(),
+            predictions=predictions.astype("<i8").tobytes(),
+            prediction_bytes=8,
             forced=forced,
             created_ms=now_ms(),
         )
@@ -151,8 +154,9 @@ def _query(search_id: int, subject: Subject) -> sa.Select[Any]:
 
 def _reading(database: Database, found: sa.Row[Any]) -> TestReading:
     row = database.validated(_ROW, found, "a reading of the test split")
-    if len(row.predictions) % 4:
+    if len(row.predictions) % row.prediction_bytes:
         raise database.damaged("predictions of a reading of the test split are none")
-    predictions = np.frombuffer(row.predictions, dtype="<i4").astype(np.int32)
+    stored = np.frombuffer(row.predictions, dtype=f"<i{row.prediction_bytes}")
+    predictions = stored.astype(np.int64)
     subject = Subject(row.number, row.checksum, row.data_digest)
     return TestReading(subject, predictions, row.accuracy, row.created_ms, row.forced)

@@ -126,8 +126,16 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
         database.close()
 
 
-def existing_record(runs: RunsFolder, name: str, database_url: str | None = None) -> Database:
+def existing_record(
+    runs: RunsFolder, name: str, database_url: str | None = None, *, read_only: bool = True
+) -> Database:
     """The record that should know a search; the caller closes it.
+
+    Args:
+        runs: The folder of all searches.
+        name: The search's.
+        database_url: Of the record, where it is on a server.
+        read_only: Whether the caller writes nothing.
 
     Raises:
         UsageError: The folder has no search of that name, or the URL cannot be read.
@@ -138,7 +146,7 @@ def existing_record(runs: RunsFolder, name: str, database_url: str | None = None
         raise UsageError(
             f"there is no search {name!r} in {runs.root}: {nearest_names(name, runs.names())}"
         )
-    return Database.open(database_url or paths.database, create=False)
+    return Database.open(database_url or paths.database, create=False, read_only=read_only)
 
 
 def state_of(database: Database, search: SearchRow) -> State:
@@ -168,7 +176,7 @@ def all_statuses(
 
 
 def _names_on_server(url: str) -> list[str]:
-    database = Database.open(url, create=False)
+    database = Database.open(url, create=False, read_only=True)
     try:
         return search_names(database)
     finally:

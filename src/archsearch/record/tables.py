@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+REVISIONS = ("v0_1_tables", "v0_2_first_readings")
+"""What these tables have been, first to last; `archsearch.record.migrations` has each step."""
+
+REVISION = REVISIONS[-1]
 
 metadata = sa.MetaData()
 
@@ -20,7 +23,13 @@ def _search_id(*, primary_key: bool = False) -> sa.Column[int]:
     )
 
 
+# The number of the revision: archsearch 0.1 reads nothing else, and refuses what it does not know.
 versions = sa.Table("versions", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+# Its name, in a table of the form that Alembic keeps; a record of 0.1 has none.
+schema_revision = sa.Table(
+    "schema_revision", metadata, sa.Column("version_num", sa.String(32), primary_key=True)
+)
 
 searches = sa.Table(
     "searches",
@@ -147,8 +156,35 @@ test_readings = sa.Table(
     sa.Column("checksum", sa.String(64), nullable=False),
     sa.Column("data_digest", sa.String(64), nullable=False),
     sa.Column("accuracy", sa.Float, nullable=False),
-    # One byte string of little-endian int32 predictions, in the order of the test split.
+    # One byte string of little-endian predictions, in the order of the test split.
     sa.Column("predictions", sa.LargeBinary, nullable=False),
     sa.Column("forced", sa.Boolean, nullable=False, default=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
+    # The width of one prediction: 4 (all that 0.1 wrote) or 8.
+    sa.Column("prediction_bytes", sa.Integer, nullable=False, server_default=sa.text("4")),
+    sa.Index(
+        "ix_test_readings_first",
+        "search_id",
+        "number",
+        "checksum",
+        "data_digest",
+        unique=True,
+        sqlite_where=sa.text("NOT forced"),
+        postgresql_where=sa.text("NOT forced"),
+    ),
 )
+
+
+def make_all(connection: sa.Connection) -> None:
+    """Make every table in an empty database, as the newest revision has it."""
+    metadata.create_all(connection)
+    stamp(connection, REVISION)
+
+
+def stamp(connection: sa.Connection, revision: str) -> None:
+    """Write down which revision the tables have now."""
+    schema_revision.create(connection, checkfirst=True)
+    for table in (versions, schema_revision):
+        connection.execute(table.delete())
+    connection.execute(versions.insert().values(version=REVISIONS.index(revision) + 1))
+    connection.execute(schema_revision.insert().values(version_num=revision))

@@ -1,0 +1,69 @@
+"""What goes wrong with a record's database, as sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from archsearch.errors import UnfitError
+
+BUSY_SECONDS = 30.0
+"""How long a transaction waits for the lock of another one."""
+
+_RESTORE = "restore a copy of the search's folder, or start another search by --name"
+
+
+class DamagedRecordError(UnfitError):
+    """What the record says cannot be true."""
+
+
+def damaged(label: str, what: object) -> DamagedRecordError:
+    """What to raise when what the record says cannot be true."""
+    return DamagedRecordError(
+        f"the record {label} cannot be read ({what}): it is damaged; {_RESTORE}"
+    )
+
+
+@contextmanager
+def explained(label: str) -> Iterator[None]:
+    """Database errors as sentences; what SQLAlchemy prints would hold values and SQL."""
+    try:
+        yield
+    except OperationalError as error:
+        text = str(error.orig)
+        if "decode" in text or "no such" in text:
+            what = "text in it is not UTF-8" if "decode" in text else text
+            raise damaged(label, what) from error
+        advice = "check that it can be reached and written"
+        if "locked" in text:
+            holder = _users_of(str(Path(label).resolve()))
+            advice = (
+                f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
+                "run the same command again"
+            )
+        elif "full" in text or "disk I/O" in text:
+            advice = "free disk space, then run the same command again: it continues"
+        raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
+    except DBAPIError as error:
+        raise damaged(label, error.orig) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise damaged(label, error) from error
+    except UnicodeError as error:  # a host's name that none can have
+        raise UnfitError(f"the record {label} cannot be used ({error}): check the host") from error
+
+
+def _users_of(path: str) -> str:
+    """The other processes that have a file open, as far as this user may see them."""
+    users = []
+    for process in psutil.process_iter(["pid", "name"]):
+        with suppress(psutil.Error):
+            is_other = process.pid != os.getpid()
+            if is_other and any(path == opened.path for opened in process.open_files()):
+                users.append(f"process {process.pid} ({process.name()})")
+    return " or ".join(users) or "another process"
