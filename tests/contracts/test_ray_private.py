@@ -82,6 +82,16 @@ def test_what_is_used_of_ray_is_there(path: str, user: str) -> None:
         ("ray._private.worker:init", '"_node_ip_address"', "LOCAL_OPTIONS"),
         ("ray.tune.tune:run", "_setup_signal_catching()", "tune_leaves_signals_alone"),
         (
+            "ray._private.worker:connect",
+            "job_config._py_driver_sys_path.extend(code_paths)",
+            "job_without_folders",
+        ),
+        (
+            "ray.job_config:JobConfig._get_proto_job_config",
+            "py_driver_sys_path.extend(self._py_driver_sys_path)",
+            "job_without_folders",
+        ),
+        (
             "ray._private.services:get_node_ip_address",
             "not ray_constants.ENABLE_RAY_CLUSTER",
             "ray_on_loopback",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,24 @@ CLIENT_SERVER_DID_NOT_START = "Starting Ray client server failed"
 def _module(name: str) -> Any:
     """A module of Ray, without types; imported late, because Ray reads variables at import."""
     return importlib.import_module(name)
+
+
+class _NoFolders(list[str]):
+    """Stays empty: Ray adds the driver's working folder by `extend`."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Nothing."""
+
+
+def job_without_folders() -> Any:
+    """The `job_config` of `ray.init` with which workers import nothing from the working folder.
+
+    Ray puts the driver's working folder before all other places: a `random.py` or a folder
+    `torch` there would be taken for the library's.
+    """
+    config = _module("ray.job_config").JobConfig()
+    config._py_driver_sys_path = _NoFolders()
+    return config
 
 
 @contextlib.contextmanager

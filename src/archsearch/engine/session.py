@@ -63,6 +63,7 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
                     "address": "local",  # whatever RAY_ADDRESS says
                     "include_dashboard": False,
                     "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
+                    "job_config": ray_private.job_without_folders(),
                     **ray_private.LOCAL_OPTIONS,
                     **_local_resources(request, shape),
                 }
