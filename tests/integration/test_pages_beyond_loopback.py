@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import contextlib
 import os
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from archsearch.errors import UsageError
 from archsearch.tracking.exposure import PASSWORD_VARIABLE, Exposure, checked_exposure
@@ -136,3 +138,14 @@ def test_other_machines_sign_in_and_foreign_names_and_pages_are_turned_away(
         assert status_of(f"{local}?max_results=1") == 200
         assert status_of(f"{local}?max_results=1", Host="evil.example") == 403
         assert status_of(local, "POST", Origin="http://evil.example") == 403
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b", "100%41", "a#b;c&d", "ü 'x'", "new\nline"])
+def test_users_are_kept_below_the_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    told = Exposure("0.0.0.0", ("pages.example",)).environment(folder, 5000)
+    settings = configparser.ConfigParser()
+    settings.read(told["MLFLOW_AUTH_CONFIG_PATH"])
+    users = sa.make_url(settings["mlflow"]["database_uri"])
+    assert users.database == str(folder / "users.db")
+    assert not users.query

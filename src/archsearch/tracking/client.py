@@ -5,11 +5,13 @@ Importing MLflow takes seconds, so it is imported when the first function here i
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from archsearch.addresses import without_proxy_for_loopback
 from archsearch.errors import UnfitError
 from archsearch.redaction import redact
 from archsearch.tracking.mlflow_import import (
@@ -46,6 +48,7 @@ def open_client(
 ) -> MlflowClient:
     """A client of that store; an SQLite store is made if need be."""
     configure(timeout_seconds)
+    os.environ.update(without_proxy_for_loopback(os.environ))
     store.prepare()
     import_quietly()
     from mlflow import MlflowClient

@@ -14,6 +14,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from archsearch.addresses import is_loopback
 from archsearch.command_line import command_line
 from archsearch.errors import UsageError
@@ -28,7 +30,7 @@ PASSWORD_VARIABLE = "MLFLOW_AUTH_ADMIN_PASSWORD"  # noqa: S105 -- the name of on
 _AUTH_SETTINGS = """\
 [mlflow]
 default_permission = READ
-database_uri = sqlite:///{users}
+database_uri = {users}
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 # Without it each request costs a password's hashing, a quarter of a second.
@@ -73,7 +75,9 @@ class Exposure:
         if self.is_loopback:
             return {}
         settings = folder / "auth.ini"
-        write_atomic(settings, _AUTH_SETTINGS.format(users=_users(folder)))
+        users = sa.URL.create("sqlite", database=str(_users(folder))).render_as_string()
+        # A percent sign is doubled in files of this form.
+        write_atomic(settings, _AUTH_SETTINGS.format(users=users.replace("%", "%%")))
         hosts = [*self.names, LOOPBACK, "localhost"]
         origins = [f"{scheme}://{name}" for name in self.names for scheme in ("http", "https")]
         return {

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO
 
+from archsearch.addresses import open_directly, without_proxy_for_loopback
 from archsearch.errors import UnfitError
 from archsearch.redaction import redact
 from archsearch.tracking.exposure import LOOPBACK, Exposure
@@ -83,6 +83,9 @@ class TrackingServer:
         # Would switch off what refuses the requests of foreign web pages.
         ours = {k: v for k, v in os.environ.items() if k != _UNPROTECTED}
         return ours | {
+            # Its workers import nothing from the working folder, as this process does.
+            "PYTHONSAFEPATH": "1",
+            **without_proxy_for_loopback(ours),
             "MLFLOW_BACKEND_STORE_URI": self._store.uri,
             "MLFLOW_REGISTRY_STORE_URI": self._store.uri,
             **({"MLFLOW_ARTIFACTS_DESTINATION": artifacts.as_uri()} if artifacts else {}),
@@ -105,11 +108,8 @@ class TrackingServer:
         while self._signal is None:
             if self._running().poll() is not None:
                 raise UnfitError(f"MLflow's server ended: {self._last_words()}")
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(health, timeout=2) as answer,
-            ):
-                if answer.status == 200:
+            with contextlib.suppress(OSError):
+                if open_directly(health, timeout=2) == 200:
                     return
             if time.monotonic() > deadline:
                 raise UnfitError(
