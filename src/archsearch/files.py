@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,3 +42,20 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def user_cache_dir() -> Path:
+    """Where this user's programs of the project keep what they can make or fetch again.
+
+    `$XDG_CACHE_HOME`, else `~/.cache`; in the temporary folder where that cannot be written, as in
+    a container whose user has no home.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        cache = Path(base) / "archsearch"
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK | os.X_OK):
+            return cache
+    except (OSError, RuntimeError):  # the latter where a user id has no name and no HOME
+        pass
+    return Path(tempfile.gettempdir()) / f"archsearch-{os.getuid()}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from archsearch.data.arrow_file import DamagedFileError, verify_arrow
 from archsearch.data.folders import made_once
 from archsearch.errors import UnfitError
+from archsearch.files import user_cache_dir
 from archsearch.schema import PreparedData
 from archsearch.storage import StoragePath
 
@@ -64,16 +64,7 @@ def data_here(prepared: PreparedData, storage: StoragePath | None) -> PreparedDa
 def node_cache() -> Path:
     """Where a machine keeps what can be fetched again: ARCHSEARCH_CACHE, or the user's cache."""
     named = os.environ.get("ARCHSEARCH_CACHE")
-    if named:
-        return Path(named).absolute()
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(home) / "archsearch"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        writable = os.access(cache, os.W_OK | os.X_OK)
-    except OSError:  # in a container, a home that is read-only or not there
-        writable = False
-    return cache if writable else Path(tempfile.gettempdir()) / f"archsearch-{os.getuid()}"
+    return Path(named).absolute() if named else user_cache_dir()
 
 
 def _fetch(copy: StoragePath, path: Path, prepared: PreparedData) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.errors import UnfitError
-from archsearch.files import atomic_writer, sha256_of
+from archsearch.files import atomic_writer, sha256_of, user_cache_dir
 
 SUFFIXES = (".pth", ".pt")
 DIGEST_LENGTH = 16
@@ -51,14 +51,15 @@ def import_weights(path: str) -> str:
     Raises:
         UnfitError: It is missing or cannot be read, or the cache cannot be written.
     """
-    source = Path(path).expanduser()
+    source = Path(path)
     try:
+        source = source.expanduser()
         digest = sha256_of(source)[:DIGEST_LENGTH]
         target = imported_file(digest).path
         if not target.is_file() or sha256_of(target)[:DIGEST_LENGTH] != digest:
             with source.open("rb") as content, atomic_writer(target) as sink:
                 shutil.copyfileobj(content, sink)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last of a `~` without a home
         reason = getattr(error, "strerror", None) or str(error)
         place = getattr(error, "filename", None) or source
         raise UnfitError(
@@ -123,7 +124,10 @@ def cache_folder() -> Path:
     """Where torchvision and this project keep files of weights."""
     from torch.hub import get_dir
 
-    return Path(get_dir()) / "checkpoints"
+    folder = Path(get_dir())
+    if folder.parts[:1] == ("~",):  # a user id without a name, and no HOME
+        folder = user_cache_dir() / "torch" / "hub"
+    return folder / "checkpoints"
 
 
 def _download(file: WeightFile, url: str) -> None:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
+from archsearch.files import user_cache_dir
 from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.tracking import translation as translation
 from archsearch.tracking.client import is_missing, open_client, sentence, transport_errors
 from archsearch.tracking.store import TrackingStore
-from archsearch.training.calibration import user_cache_dir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

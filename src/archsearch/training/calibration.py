@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import platform
 import statistics
 import time
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from archsearch.files import write_atomic
+from archsearch.files import user_cache_dir, write_atomic
 from archsearch.models import build_model
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.spaces.catalogue import parse_name
@@ -236,12 +235,6 @@ def this_machine(device: torch.device, precision: Precision) -> Machine:
         num_threads=torch.get_num_threads(),
         torch_version=torch.__version__,
     )
-
-
-def user_cache_dir() -> Path:
-    """Where this program keeps what it can make again: `$XDG_CACHE_HOME`, else `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "archsearch"
 
 
 @functools.cache

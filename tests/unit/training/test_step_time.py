@@ -22,7 +22,6 @@ from archsearch.training.calibration import (
     calibrated,
     fitted,
     this_machine,
-    user_cache_dir,
 )
 from archsearch.training.step_time import StepCosts, StepTimeModel, step_costs
 
@@ -151,11 +150,3 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (tmp_path / "file").touch()
     assert calibrated(cache_dir=tmp_path / "file" / "cache") == made
     assert "is not kept" in caplog.text
-
-
-def test_the_cache_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert user_cache_dir() == tmp_path / "archsearch"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert user_cache_dir() == tmp_path / ".cache" / "archsearch"
