@@ -22,6 +22,7 @@ from archsearch.spaces.parameters import Scalar
 from archsearch.tracking.client import open_client
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import TrackingStore
+from archsearch.tracking.translation import UNIQUE_TAG
 from pipeline._main import run
 from tests.records import config_of
 
@@ -199,6 +200,39 @@ def runs_told(record: Recorded, store: TrackingStore) -> list[tuple[str, str, li
             [experiment.experiment_id], f"tags.search = '{record.search.name}'"
         )
     ]
+
+
+def of_search(record: Recorded) -> str:
+    """Which runs are those of one search; its name may be another one's too."""
+    return f"tags.`{UNIQUE_TAG}` LIKE '{record.search.uuid}/%'"
+
+
+def mlflow_contents(client: Any, record: Recorded) -> dict[str, Any]:
+    """Everything that the store knows of a search, by run name, without the store's own ids."""
+    experiment = client.get_experiment_by_name("wrn_vs_resnext")
+    runs = client.search_runs([experiment.experiment_id], of_search(record))
+    parent = {r.info.run_id: r.info.run_name for r in runs if r.data.tags["kind"] == "search"}
+    answer: dict[str, Any] = {}
+    for each in runs:
+        tags = dict(each.data.tags)
+        if "mlflow.parentRunId" in tags:
+            tags["mlflow.parentRunId"] = parent[tags["mlflow.parentRunId"]]
+        history = {
+            name: [(m.step, m.timestamp, m.value) for m in metrics]
+            for name in each.data.metrics
+            if (metrics := client.get_metric_history(each.info.run_id, name))
+        }
+        assert each.info.run_name not in answer, "a run was made twice"
+        answer[each.info.run_name] = {
+            "status": each.info.status,
+            "times": (each.info.start_time, each.info.end_time),
+            "params": each.data.params,
+            "tags": tags,
+            "metrics": history,
+            "data": [d.dataset.name for d in each.inputs.dataset_inputs],
+            "artifacts": sorted(a.path for a in client.list_artifacts(each.info.run_id)),
+        }
+    return answer
 
 
 def said_of(record: Recorded) -> str:

@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 
 @contextlib.contextmanager
@@ -59,3 +59,19 @@ def user_cache_dir() -> Path:
     except (OSError, RuntimeError):  # the latter where a user id has no name and no HOME
         pass
     return Path(tempfile.gettempdir()) / f"archsearch-{os.getuid()}"
+
+
+class FileIdentity(NamedTuple):
+    """Which file a path names; while somebody has it open, no other file gets the same one."""
+
+    device: int
+    inode: int
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """Which file a path names now, without opening it; None if none can be seen there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return FileIdentity(found.st_dev, found.st_ino)

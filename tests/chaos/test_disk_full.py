@@ -13,7 +13,7 @@ import pytest
 
 from archsearch.engine.in_process import run_in_process
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.search.request import SearchRequest
@@ -155,9 +155,10 @@ def test_a_full_tracking_store_costs_a_warning_and_gets_all_later(
     database = Database.open(now.paths.database, create=False)
     try:
         search = get_search(database, now.paths.name)
-        sent = deliver(database, search.id, tracking_store(RunsFolder(request.runs_dir), uri))
+        store = tracking_store(RunsFolder(request.runs_dir), uri)
+        sent = deliver(database, search.id, store)
         assert sent.parked == []
-        assert Outbox(database, search.id).count_waiting() == 0
+        assert Deliveries(database, search.id, store.key).count_waiting() == 0
     finally:
         database.close()
     faults.add(

@@ -20,17 +20,24 @@ import pytest
 
 from archsearch.errors import UnfitError
 from archsearch.record import lease
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries, Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
 from archsearch.tracking.courier import Courier
+from archsearch.tracking.mlflow_tracker import MlflowTracker
 from archsearch.tracking.sender import Sender, deliver
 from archsearch.tracking.sender_lease import SenderLease
 from archsearch.tracking.store import TrackingStore, tracking_store
-from archsearch.tracking.translation import UNIQUE_TAG
 from archsearch.tracking.views import TRIALS, view_links, view_path
 from tests.requirements import skip_or_fail
-from tests.tracking_support import Recorded, call, new_record, whole_search
+from tests.tracking_support import (
+    Recorded,
+    call,
+    mlflow_contents,
+    new_record,
+    of_search,
+    whole_search,
+)
 
 # MLflow and what it is made of warn of their own future; errors here would hit its threads.
 pytestmark = pytest.mark.filterwarnings("default", "ignore:The ``noload`` loader")
@@ -43,39 +50,6 @@ def record(tmp_path: Path) -> Iterator[Recorded]:
     record.database.close()
 
 
-def of_search(record: Recorded) -> str:
-    """Which runs are those of one search; its name may be another one's too."""
-    return f"tags.`{UNIQUE_TAG}` LIKE '{record.search.uuid}/%'"
-
-
-def told(client: Any, record: Recorded) -> dict[str, Any]:
-    """Everything that the store knows of a search, by run name, without the store's own ids."""
-    experiment = client.get_experiment_by_name("wrn_vs_resnext")
-    runs = client.search_runs([experiment.experiment_id], of_search(record))
-    parent = {r.info.run_id: r.info.run_name for r in runs if r.data.tags["kind"] == "search"}
-    answer: dict[str, Any] = {}
-    for run in runs:
-        tags = dict(run.data.tags)
-        if "mlflow.parentRunId" in tags:
-            tags["mlflow.parentRunId"] = parent[tags["mlflow.parentRunId"]]
-        history = {
-            name: [(m.step, m.timestamp, m.value) for m in metrics]
-            for name in run.data.metrics
-            if (metrics := client.get_metric_history(run.info.run_id, name))
-        }
-        assert run.info.run_name not in answer, "a run was made twice"
-        answer[run.info.run_name] = {
-            "status": run.info.status,
-            "times": (run.info.start_time, run.info.end_time),
-            "params": run.data.params,
-            "tags": tags,
-            "metrics": history,
-            "data": [d.dataset.name for d in run.inputs.dataset_inputs],
-            "artifacts": sorted(a.path for a in client.list_artifacts(run.info.run_id)),
-        }
-    return answer
-
-
 def statuses(known: dict[str, Any]) -> dict[str, str]:
     return {name: run["status"] for name, run in known.items()}
 
@@ -85,7 +59,7 @@ def test_a_search_reads_as_people_browse_it(store: TrackingStore, record: Record
     delivery = deliver(record.database, record.search.id, store)
     assert delivery.parked == []
     client = open_client(store)
-    known = told(client, record)
+    known = mlflow_contents(client, record)
     assert statuses(known) == {
         "first": "FINISHED",
         "trial-0000-WRN-16-0": "FINISHED",
@@ -135,7 +109,7 @@ def test_the_leaderboard_is_a_table(
     whole_search(record)
     deliver(record.database, record.search.id, store)
     client = open_client(store)
-    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    run_id = Deliveries(record.database, record.search.id, store.key).known_id("search")
     assert run_id is not None
     path = client.download_artifacts(run_id, "leaderboard.json", str(tmp_path))
     table = json.loads(Path(path).read_text())
@@ -146,10 +120,10 @@ def test_the_leaderboard_is_a_table(
 def test_sending_everything_again_changes_nothing(store: TrackingStore, record: Recorded) -> None:
     whole_search(record)
     deliver(record.database, record.search.id, store)
-    before = told(open_client(store), record)
+    before = mlflow_contents(open_client(store), record)
     again = deliver(record.database, record.search.id, store, rebuild=True)
     assert again.sent == 17
-    assert told(open_client(store), record) == before
+    assert mlflow_contents(open_client(store), record) == before
     assert deliver(record.database, record.search.id, store).sent == 0
 
 
@@ -187,12 +161,12 @@ def test_killed_between_any_two_calls_nothing_is_missing_or_twice(
     client = open_client(store)
     record = new_record(tmp_path)
     whole_search(record)
-    outbox = Outbox(record.database, record.search.id)
+    outbox = Deliveries(record.database, record.search.id, store.key)
     dies_at, kills = 1, 0
     while outbox.count_waiting():
         # A new process each time; one call further than the last, so that every call is hit.
         dying: Any = Dying(client, dies_at, after_the_call=after_the_call)
-        courier = Courier(dying, store, outbox, may_send=lambda: True)
+        courier = Courier(MlflowTracker(dying, store, outbox), outbox, may_send=lambda: True)
         before = outbox.count_waiting()
         try:
             courier.round()
@@ -200,9 +174,9 @@ def test_killed_between_any_two_calls_nothing_is_missing_or_twice(
             kills += 1
             dies_at = 1 if outbox.count_waiting() < before else dies_at + 1
     assert kills > 30
-    known = told(client, record)
+    known = mlflow_contents(client, record)
     deliver(record.database, record.search.id, store, rebuild=True)
-    assert told(client, record) == known
+    assert mlflow_contents(client, record) == known
     assert statuses(known)["first"] == "FINISHED"
     assert len(known) == 4
     assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
@@ -218,17 +192,17 @@ def test_an_interrupted_search_is_not_left_running_and_ends_well_when_continued(
     record.finish(finished=False)
     deliver(record.database, record.search.id, store)
     client = open_client(store)
-    known = told(client, record)
+    known = mlflow_contents(client, record)
     assert set(statuses(known).values()) == {"KILLED"}
     assert "interrupted" in known["trial-0000-WRN-16-0"]["tags"]["reason"]
     record.start()
     record.add_epochs(0, 3, 3)
     deliver(record.database, record.search.id, store)
-    assert set(statuses(told(client, record)).values()) == {"RUNNING"}
+    assert set(statuses(mlflow_contents(client, record)).values()) == {"RUNNING"}
     record.end_trial(0, "completed")
     record.finish()
     deliver(record.database, record.search.id, store)
-    known = told(client, record)
+    known = mlflow_contents(client, record)
     assert set(statuses(known).values()) == {"FINISHED"}
     assert known["trial-0000-WRN-16-0"]["tags"]["reason"] == "it completed"
     assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
@@ -238,7 +212,7 @@ def test_runs_that_were_deleted_come_back_whole(store: TrackingStore, record: Re
     whole_search(record)
     deliver(record.database, record.search.id, store)
     client = open_client(store)
-    known = told(client, record)
+    known = mlflow_contents(client, record)
     for run in client.search_runs(
         [client.get_experiment_by_name("wrn_vs_resnext").experiment_id],  # type: ignore[union-attr]
         of_search(record),
@@ -247,7 +221,7 @@ def test_runs_that_were_deleted_come_back_whole(store: TrackingStore, record: Re
     record.start()  # continued: the next message finds the search's run gone
     record.finish()
     deliver(record.database, record.search.id, store)
-    again = told(client, record)
+    again = mlflow_contents(client, record)
     assert statuses(again) == statuses(known)
     name = "trial-0000-WRN-16-0"
     assert again[name]["metrics"] == known[name]["metrics"]
@@ -264,7 +238,7 @@ def test_checkpoints_of_the_best_are_artifacts_of_their_trials(
     gone = {"number": 0, "path": str(tmp_path / "gone.ckpt")}
     record.finish(checkpoints=[{"number": 0, "path": str(checkpoint)}, gone])
     assert deliver(record.database, record.search.id, store).parked == []
-    known = told(open_client(store), record)
+    known = mlflow_contents(open_client(store), record)
     assert known["trial-0000-WRN-16-0"]["artifacts"] == ["checkpoints"]
 
 
@@ -274,15 +248,16 @@ def test_a_reading_of_the_test_split_after_the_end_reaches_the_search_and_change
     whole_search(record)
     deliver(record.database, record.search.id, store)
     client = open_client(store)
-    before = told(client, record)
+    before = mlflow_contents(client, record)
     board = [{"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}]
     winner = {"name": "WRN-16-0", "trial": 0, "model_trial": 0, "estimate": 0.29}
     message = {"leaderboard": board, "winner": winner | {"test_accuracy": 0.28}}
     outbox = Outbox(record.database, record.search.id)
     outbox.add("winner_read", message | {"finished": True, "ending": "finished"})
-    assert outbox.last("search_ended", "winner_read") == outbox.waiting()[-1]
+    waiting = Deliveries(record.database, record.search.id, store.key).waiting()
+    assert outbox.last("search_ended", "winner_read") == waiting[-1]
     deliver(record.database, record.search.id, store)
-    after = told(client, record)
+    after = mlflow_contents(client, record)
     first = after["first"]
     assert [value for _, _, value in first["metrics"].pop("winner_test_accuracy")] == [0.28]
     note = first["tags"].pop("mlflow.note.content")
@@ -291,9 +266,9 @@ def test_a_reading_of_the_test_split_after_the_end_reaches_the_search_and_change
     assert "width or cardinality?" in note
     before["first"]["tags"].pop("mlflow.note.content")
     assert after == before
-    told_once = told(client, record)
+    told_once = mlflow_contents(client, record)
     deliver(record.database, record.search.id, store, rebuild=True)
-    assert told(client, record) == told_once
+    assert mlflow_contents(client, record) == told_once
 
 
 def test_the_report_is_an_artifact_of_the_search(
@@ -305,7 +280,7 @@ def test_the_report_is_an_artifact_of_the_search(
     record.finish(reports=[str(page), str(tmp_path / "gone.md")])
     assert deliver(record.database, record.search.id, store).parked == []
     client = open_client(store)
-    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    run_id = Deliveries(record.database, record.search.id, store.key).known_id("search")
     assert run_id is not None
     assert [found.path for found in client.list_artifacts(run_id, "report")] == [
         "report/report.html"
@@ -318,7 +293,7 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     whole_search(record)
     deliver(record.database, record.search.id, store)
     client = open_client(store)
-    run_id = Outbox(record.database, record.search.id).known_id(store.key, "search")
+    run_id = Deliveries(record.database, record.search.id, store.key).known_id("search")
     assert run_id is not None
     record.start(identity={"seed": 1})  # MLflow refuses a changed parameter, now and for ever
     record.start(identity={"seed": 2})
@@ -332,8 +307,8 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     assert sender.close(30) == 0
     assert len(warnings) == 1
     assert "search_started" in warnings[0]
-    assert len(Outbox(record.database, record.search.id).parked()) == 2
-    assert told(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
+    assert len(Deliveries(record.database, record.search.id, store.key).parked()) == 2
+    assert mlflow_contents(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
 
 
 def left_behind(away: Path, artifacts: Path) -> None:
@@ -353,7 +328,7 @@ def test_while_the_artifacts_folder_is_away_messages_wait_and_then_all_arrives(
     store = tracking_store(RunsFolder(tmp_path / "tracked"))
     page = tmp_path / "report.html"
     page.write_text("<!doctype html>")
-    outbox = Outbox(record.database, record.search.id)
+    outbox = Deliveries(record.database, record.search.id, store.key)
     record.start()
     deliver(record.database, record.search.id, store)
     assert store.artifacts is not None
@@ -373,7 +348,7 @@ def test_while_the_artifacts_folder_is_away_messages_wait_and_then_all_arrives(
     away.rename(store.artifacts)
     delivery = deliver(record.database, record.search.id, store)
     assert (delivery.sent, delivery.parked, outbox.count_waiting()) == (1, [], 0)
-    known = told(open_client(store), record)["first"]
+    known = mlflow_contents(open_client(store), record)["first"]
     assert known["artifacts"] == ["leaderboard.json", "report", "settings.yaml", "space.yaml"]
 
 
@@ -437,10 +412,10 @@ def test_a_start_that_is_refused_waits_with_all_that_follows(
             "WHERE kind = 'search_started'"
         )
         connection.commit()
-    before = Outbox(record.database, record.search.id).count_waiting()
+    before = Deliveries(record.database, record.search.id, store.key).count_waiting()
     with pytest.raises(UnfitError, match="messages wait in the record"):
         deliver(record.database, record.search.id, store)
-    outbox = Outbox(record.database, record.search.id)
+    outbox = Deliveries(record.database, record.search.id, store.key)
     assert (outbox.count_waiting(), outbox.parked()) == (before, [])
 
 
@@ -506,7 +481,7 @@ def test_a_server_that_is_down_dies_and_comes_back_gets_everything_once_in_order
     assert store.sqlite is not None
     runs, port = store.sqlite.parent.parent, free_port()
     remote = tracking_store(RunsFolder(runs), f"http://ann:s3cret@127.0.0.1:{port}")
-    outbox = Outbox(record.database, record.search.id)
+    outbox = Deliveries(record.database, record.search.id, store.key)
     warnings: list[str] = []
     sender = Sender(
         record.database, record.search.id, remote, warn=warnings.append, command="track first"
@@ -539,7 +514,7 @@ def test_a_server_that_is_down_dies_and_comes_back_gets_everything_once_in_order
     key = remote.key
     direct = TrackingStore(store.uri, "direct", key, store.artifacts, store.sqlite)
     deliver(record.database, record.search.id, direct)
-    known = told(open_client(store), record)
+    known = mlflow_contents(open_client(store), record)
     assert statuses(known) == {
         "first": "FINISHED",
         "trial-0000-WRN-16-0": "FINISHED",
@@ -619,8 +594,8 @@ def test_a_server_that_is_not_well_costs_no_message(
         deliver(record.database, record.search.id, store)
     server.socket.close()
     assert server.asked
-    assert Outbox(record.database, record.search.id).parked() == []
-    assert Outbox(record.database, record.search.id).count_waiting() == 1
+    assert Deliveries(record.database, record.search.id, store.key).parked() == []
+    assert Deliveries(record.database, record.search.id, store.key).count_waiting() == 1
 
 
 def test_the_commands_deliver_and_refuse_in_sentences(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.errors import UnfitError
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store
@@ -91,6 +91,6 @@ def test_a_wrong_password_of_postgresql_costs_no_message(
     )
     with pytest.raises(UnfitError, match="17 messages wait") as error:
         deliver(record.database, record.search.id, wrong)
-    assert Outbox(record.database, record.search.id).parked() == []
+    assert Deliveries(record.database, record.search.id, wrong.key).parked() == []
     said = capfd.readouterr()
     assert "battery" not in str(error.value) + said.out + said.err + said_of(record)

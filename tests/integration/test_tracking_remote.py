@@ -13,7 +13,7 @@ from PIL import Image
 from archsearch.data import DataSpec, load_test, normalise, prepare
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.search.events import Event, WarningNotice
 from archsearch.search.request import SearchRequest
@@ -147,7 +147,7 @@ def test_a_user_who_may_only_read_is_told_what_to_ask_for_and_nothing_is_lost(
     with pytest.raises(UnfitError, match="permission EDIT on the experiment") as caught:
         deliver(record.database, record.search.id, bobs)
     assert "17 messages wait" in str(caught.value)
-    assert Outbox(record.database, record.search.id).parked() == []
+    assert Deliveries(record.database, record.search.id, bobs.key).parked() == []
     server.permit("bob", "EDIT", experiment.experiment_id)
     check_store(record, bobs)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from archsearch.background import BackgroundThread
 from archsearch.record.lease import HEARTBEAT_SECONDS
 from archsearch.record.writer import Writer
 
@@ -16,17 +17,17 @@ class Heartbeat:
 
     Args:
         writer: Holds the lease.
-        on_error: Called once when the lease is lost, the record cannot be used, or what is watched
-            goes wrong: the heart has stopped then, and nobody watches any more.
+        on_error: Called once, with what it was, when the lease is lost, the record cannot be
+            used, or what is watched goes wrong: the heart has stopped then, and nobody watches
+            any more.
     """
 
     def __init__(self, writer: Writer, on_error: Callable[[Exception], None]) -> None:
         self._writer = writer
-        self._on_error = on_error
         self._watch: Callable[[], None] = lambda: None
         self._ended = threading.Event()
         self._started = self._last = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = BackgroundThread(self._run, "heartbeat", on_error)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -47,17 +48,11 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            if not self._beat():
-                return
+            self._beat()
         self._beat()
 
-    def _beat(self) -> bool:
+    def _beat(self) -> None:
         now = time.monotonic()
-        try:
-            self._writer.beat(now - self._last)
-            self._last = now
-            self._watch()
-        except Exception as error:  # of any kind: nobody else hears of what ends a thread
-            self._on_error(error)
-            return False
-        return True
+        self._writer.beat(now - self._last)
+        self._last = now
+        self._watch()

@@ -10,7 +10,7 @@ from archsearch.analysis.winner import Winner, find_winner, standing_json
 from archsearch.driver.plan import Plan
 from archsearch.errors import NoTrialSucceededError
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_refusals, read_trials
 from archsearch.record.trial import (
@@ -135,7 +135,7 @@ def read_result(
         record=database.label,
         tracking=plan.store.label,
         worker_logs=worker_logs,
-        undelivered=Outbox(database, search.id).count_waiting(),
+        undelivered=Deliveries(database, search.id, plan.store.key).count_waiting(),
         exit_code=outcome_code if signal_code is None else signal_code,
     )
 

@@ -21,7 +21,7 @@ from archsearch.files import write_atomic
 from archsearch.record import lease
 from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
 from archsearch.record.requests import take_requests
@@ -80,7 +80,7 @@ def run_search(
                 check_record(plan.paths, trials)
                 runs = RunsFolder(plan.request.runs_dir)
                 announce_winner(database, search, runs, listener, force=read_test_again)
-                if Outbox(database, search.id).count_waiting():
+                if Deliveries(database, search.id, plan.store.key).count_waiting():
                     sender = _sender(database, search, plan, listener)
                     sender.start()
                     sender.close()

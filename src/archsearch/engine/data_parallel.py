@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import threading
 import time
 from collections.abc import Generator
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import ray
 from pydantic import TypeAdapter
 
+from archsearch.background import BackgroundThread
 from archsearch.engine.autoscaling import GROUP_PREFIX
 from archsearch.engine.ray_private import RAY_TRAIN_DEFAULTS
 from archsearch.engine.worker import follow, work
@@ -108,8 +108,8 @@ class Workers:
         self._mailbox = mailbox.remote(num_workers)
         self._said: Any = None
         self._are_here = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._fit, args=(folder,), daemon=True)
+        self._error: Exception | None = None
+        self._thread = BackgroundThread(lambda: self._fit(folder), "workers", self._failed)
         self._thread.start()
 
     @classmethod
@@ -120,7 +120,7 @@ class Workers:
     @property
     def are_gone(self) -> bool:
         """Whether they can train nothing more."""
-        return not self._thread.is_alive()
+        return not self._thread.is_alive
 
     def work(self, assignment: Assignment) -> Generator[Report | None, None, None]:
         """Their reports on a trial, as `worker.work` has them; None while there is no room yet.
@@ -202,31 +202,31 @@ class Workers:
         known = {field.name for field in dataclasses.fields(FailureConfig)}
         # Whether a trial goes on elsewhere is the director's to say.
         no_retries: dict[str, Any] = {"max_failures": 0, "max_preemption_failures": 0}
-        try:
-            TorchTrainer(
-                _do_as_ordered,
-                train_loop_config={"mailbox": self._mailbox},
-                torch_config=ProcessGroupConfig(
-                    backend="cpu:gloo,cuda:nccl" if self._bundle.get("GPU") else "gloo"
+        TorchTrainer(
+            _do_as_ordered,
+            train_loop_config={"mailbox": self._mailbox},
+            torch_config=ProcessGroupConfig(
+                backend="cpu:gloo,cuda:nccl" if self._bundle.get("GPU") else "gloo"
+            ),
+            scaling_config=ScalingConfig(
+                num_workers=self._num_workers,
+                use_gpu="GPU" in self._bundle,
+                resources_per_worker=self._bundle,
+            ),
+            run_config=RunConfig(
+                name="workers",
+                storage_path=folder,
+                failure_config=FailureConfig(
+                    **{name: value for name, value in no_retries.items() if name in known}
                 ),
-                scaling_config=ScalingConfig(
-                    num_workers=self._num_workers,
-                    use_gpu="GPU" in self._bundle,
-                    resources_per_worker=self._bundle,
-                ),
-                run_config=RunConfig(
-                    name="workers",
-                    storage_path=folder,
-                    failure_config=FailureConfig(
-                        **{name: value for name, value in no_retries.items() if name in known}
-                    ),
-                ),
-            ).fit()
-        except Exception as error:
-            self._error = error
+            ),
+        ).fit()
+
+    def _failed(self, error: Exception) -> None:
+        self._error = error
 
 
-def _how_lost(error: BaseException | None) -> str:
+def _how_lost(error: Exception | None) -> str:
     """For the trial's error, from which `tune_adapters` reads how the worker was lost."""
     failures = getattr(error, "worker_failures", {}).values()
     if any(getattr(failure, "preempted", False) for failure in failures):

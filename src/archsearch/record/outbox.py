@@ -52,26 +52,11 @@ def post(
 
 
 class Outbox:
-    """One search's outbox, seen from the sender."""
+    """What one search has told, whoever has received it."""
 
     def __init__(self, database: Database, search_id: int) -> None:
         self._database = database
         self._search_id = search_id
-
-    def waiting(self, limit: int = 500) -> list[Message]:
-        """The oldest undelivered messages, in order."""
-        columns = (t.outbox.c[f] for f in Message.__dataclass_fields__)
-        query = (
-            sa.select(*columns)
-            .where(t.outbox.c.search_id == self._search_id, ~t.outbox.c.delivered)
-            .order_by(t.outbox.c.id)
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            return [
-                self._database.validated(_MESSAGE, row, "a message to tracking")
-                for row in connection.execute(query)
-            ]
 
     def last(self, *kinds: str) -> Message | None:
         """The newest message of these kinds, delivered or not."""
@@ -91,6 +76,36 @@ class Outbox:
         """Add a message about what was learnt without a driver: a reading of the test split."""
         with self._database.write() as connection:
             post(connection, self._search_id, kind, payload)
+
+
+class Deliveries:
+    """One search's messages as one destination has them.
+
+    Args:
+        database: The record.
+        search_id: Whose messages.
+        destination: The tracking store's key.
+    """
+
+    def __init__(self, database: Database, search_id: int, destination: str) -> None:
+        self._database = database
+        self._search_id = search_id
+        self._destination = destination
+
+    def waiting(self, limit: int = 500) -> list[Message]:
+        """The oldest undelivered messages, in order."""
+        columns = (t.outbox.c[f] for f in Message.__dataclass_fields__)
+        query = (
+            sa.select(*columns)
+            .where(t.outbox.c.search_id == self._search_id, ~t.outbox.c.delivered)
+            .order_by(t.outbox.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [
+                self._database.validated(_MESSAGE, row, "a message to tracking")
+                for row in connection.execute(query)
+            ]
 
     def count_waiting(self) -> int:
         """How many messages are not delivered yet."""
@@ -113,16 +128,22 @@ class Outbox:
         self._set(list(ids), delivered=True)
 
     def park(self, message_id: int, reason: str) -> None:
-        """The server will never take this message; it is put aside, with the reason."""
+        """The destination will never take this message; it is put aside, with the reason."""
         self._set([message_id], delivered=True, parked=reason)
 
     def redeliver(self) -> None:
-        """Mark everything as undelivered: the projection is rebuilt from the beginning."""
+        """Everything waits again, and what the destination called our things is forgotten."""
+        ids = t.tracking_ids.c
         with self._database.write() as connection:
             connection.execute(
                 t.outbox.update()
                 .where(t.outbox.c.search_id == self._search_id)
                 .values(delivered=False, parked=None)
+            )
+            connection.execute(
+                t.tracking_ids.delete().where(
+                    ids.search_id == self._search_id, ids.server == self._destination
+                )
             )
 
     def _set(self, ids: list[int], **values: Any) -> None:
@@ -133,29 +154,22 @@ class Outbox:
         """What to raise when the messages cannot be all that there were."""
         return self._database.damaged(what)
 
-    def known_id(self, server: str, key: str) -> str | None:
-        """The server's name for one of our things (`search`, `trial-7`), if it was stored."""
-        table = t.tracking_ids
-        query = sa.select(table.c.value).where(
-            table.c.search_id == self._search_id, table.c.server == server, table.c.key == key
+    def known_id(self, key: str) -> str | None:
+        """The destination's name for one of our things (`search`, `trial-7`), if stored."""
+        ids = t.tracking_ids.c
+        query = sa.select(ids.value).where(
+            ids.search_id == self._search_id,
+            ids.server == self._destination,
+            ids.key == key,
         )
         with self._database.read() as connection:
             value = connection.scalar(query)
         return None if value is None else str(value)
 
-    def store_id(self, server: str, key: str, value: str) -> None:
-        """Remember the server's name for one of our things."""
+    def store_id(self, key: str, value: str) -> None:
+        """Remember the destination's name for one of our things."""
         table = t.tracking_ids
+        row = {"search_id": self._search_id, "server": self._destination, "key": key}
         with self._database.write() as connection:
-            connection.execute(
-                table.delete().where(
-                    table.c.search_id == self._search_id,
-                    table.c.server == server,
-                    table.c.key == key,
-                )
-            )
-            connection.execute(
-                table.insert().values(
-                    search_id=self._search_id, server=server, key=key, value=value
-                )
-            )
+            connection.execute(table.delete().where(*(table.c[k] == v for k, v in row.items())))
+            connection.execute(table.insert().values(**row, value=value))

@@ -11,7 +11,7 @@ from archsearch.errors import ArchsearchError, UsageError, nearest_names
 from archsearch.phrases import plural
 from archsearch.record import lease
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials, search_names
 from archsearch.record.readings import TestReading, read_readings
@@ -118,7 +118,9 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
             state=state_of(database, search),
             trials=read_trials(database, search.id),
             refusals=read_refusals(database, search.id),
-            undelivered=Outbox(database, search.id).count_waiting(),
+            undelivered=Deliveries(
+                database, search.id, search.settings.get("tracking_uri") or "default"
+            ).count_waiting(),
             paths=runs.of(search),
             readings=read_readings(database, search.id),
         )

@@ -17,14 +17,15 @@ from archsearch.data import load_resident
 from archsearch.errors import UnfitError
 from archsearch.record.candidate import Candidate
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.readings import TestReading
 from archsearch.record.trial import SearchRow
 from archsearch.registry.lineage import description, lineage
 from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.registry.versions import VALIDATION_STATUS, Registry
 from archsearch.tracking import translation
-from archsearch.tracking.runs import KnownRuns, UnknownRunError
+from archsearch.tracking.client import UnknownRunError
+from archsearch.tracking.runs import KnownRuns
 from archsearch.tracking.sender import BusyError, deliver
 from archsearch.training.standalone import INPUT
 
@@ -65,7 +66,9 @@ def delivered_runs(
     Raises:
         UnfitError: Tracking does not know the search.
     """
-    runs = KnownRuns(registry.client, registry.store, Outbox(database, search.id))
+    runs = KnownRuns(
+        registry.client, registry.store, Deliveries(database, search.id, registry.store.key)
+    )
     try:
         is_known = runs.verify()
         # A driver that delivers now has told of the trial, or soon will.

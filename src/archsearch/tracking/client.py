@@ -5,9 +5,10 @@ Importing MLflow takes seconds, so it is imported when the first function here i
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -24,6 +25,11 @@ from archsearch.tracking.store import TrackingStore
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+
+class UnknownRunError(Exception):
+    """A message speaks of a run that the server was never told of."""
+
+
 # Sent again, these would be refused again. Everything else is taken for temporary, wrong
 # passwords included: nothing is lost by keeping a message until somebody corrects the password.
 _REFUSALS = frozenset(
@@ -38,6 +44,9 @@ _REFUSALS = frozenset(
 # Artifacts are written by this process where the store has no server in front: a file that it may
 # not read, it may not read again. While the folder of all artifacts is away, that is the trouble.
 _REFUSED_FILES = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+# A message that cannot be put into MLflow's words, whatever the server is.
+_UNSENDABLE = (UnknownRunError, KeyError, ValueError)
 
 # Other errors of a store's own database are its trouble, not the message's.
 _REFUSED_ROWS = (sa.exc.IntegrityError, sa.exc.DataError)
@@ -56,8 +65,25 @@ def open_client(
     return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
 
 
+def close_client(client: MlflowClient) -> None:
+    """Close the connections of a client to a database that it opens by itself.
+
+    MLflow keeps them for all clients of one URI, and open for as long as the process lives: they
+    would go on writing into a file that was removed.
+    """
+    private: Any = client
+    for store in (private._tracking_client.store, private._get_registry_client().store):
+        engine = getattr(store, "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+
 def is_refusal(error: BaseException, store: TrackingStore) -> bool:
     """Whether the server understood and said no, so that sending again is of no use."""
+    if isinstance(error, json.JSONDecodeError):
+        return False  # an answer that is none of MLflow's
+    if isinstance(error, _UNSENDABLE):
+        return True
     if isinstance(error, _REFUSED_FILES):
         return store.can_take_files
     if isinstance(error.__cause__, sa.exc.DatabaseError) and not isinstance(

@@ -13,7 +13,8 @@ from archsearch.redaction import redact_all
 from archsearch.storage import storage_path
 from archsearch.tracking import notes
 from archsearch.tracking import translation as translation
-from archsearch.tracking.runs import KnownRuns, UnknownRunError, ensure_experiment
+from archsearch.tracking.client import UnknownRunError
+from archsearch.tracking.runs import KnownRuns, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -56,5 +57,5 @@ def _status_for_a_stranger(uri: str) -> int | None:
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # the last: no answer of HTTP
         return None

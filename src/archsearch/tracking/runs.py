@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.tracking import translation as translation
-from archsearch.tracking.client import is_missing
+from archsearch.tracking.client import UnknownRunError, is_missing
 from archsearch.tracking.store import TrackingStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-
-class UnknownRunError(Exception):
-    """A message speaks of a run that the server was never told of."""
 
 
 class KnownRuns:
@@ -27,17 +23,12 @@ class KnownRuns:
     Args:
         client: Of that store.
         store: Where the client points.
-        outbox: Of that search.
-        distrust: Ask the server, whatever the record remembers.
+        deliveries: Of that search to that store.
     """
 
-    def __init__(
-        self, client: MlflowClient, store: TrackingStore, outbox: Outbox, *, distrust: bool = False
-    ) -> None:
+    def __init__(self, client: MlflowClient, store: TrackingStore, deliveries: Deliveries) -> None:
         self._client = client
-        self._key = store.key
-        self._outbox = outbox
-        self._distrust = distrust
+        self._deliveries = deliveries
         self._search: Run | None = None
         self._trials: dict[int, str] = {}
 
@@ -49,9 +40,10 @@ class KnownRuns:
         """
         self._search = None
         self._trials.clear()
-        known = self._outbox.known_id(self._key, "search")
+        known = self._deliveries.known_id("search")
         if known is not None:
-            self._search = self._active_run(known)
+            run = self._run(known)
+            self._search = run if run and run.info.lifecycle_stage == "active" else None
         return self._search is not None
 
     def search(self) -> Run:
@@ -90,9 +82,7 @@ class KnownRuns:
         if number in self._trials:
             return self._trials[number]
         search = self.search()
-        run_id = None
-        if not self._distrust:
-            run_id = self._outbox.known_id(self._key, self._trial_key(number))
+        run_id = self._deliveries.known_id(self._trial_key(number))
         if run_id is None:
             key = translation.trial_key(translation.uuid_of(search.data.tags), number)
             run = self._find(search.info.experiment_id, key)
@@ -106,13 +96,31 @@ class KnownRuns:
         self._trials[number] = run_id
         self._store(self._trial_key(number), run_id)
 
+    def revive(self, number: int) -> Literal["active", "restored", "gone", "unknown"]:
+        """Restore a trial's run that somebody deleted.
+
+        Returns:
+            How the run was found: well, deleted and now restored, deleted for good, or never
+            told of.
+        """
+        run_id = self._trials.get(number)
+        if run_id is None:
+            return "unknown"
+        run = self._run(run_id)
+        if run is None:
+            return "gone"
+        if run.info.lifecycle_stage == "active":
+            return "active"
+        self._client.restore_run(run_id)
+        return "restored"
+
     def _trial_key(self, number: int) -> str:
         """What the record calls a trial's run; runs under an earlier parent do not count."""
         return f"{self.search().info.run_id}/trial-{number}"
 
     def _store(self, key: str, run_id: str) -> None:
-        if self._outbox.known_id(self._key, key) != run_id:
-            self._outbox.store_id(self._key, key, run_id)
+        if self._deliveries.known_id(key) != run_id:
+            self._deliveries.store_id(key, run_id)
 
     def _find(self, experiment_id: str, key: str) -> Run | None:
         runs = self._client.search_runs(
@@ -120,16 +128,15 @@ class KnownRuns:
         )
         return runs[0] if runs else None
 
-    def _active_run(self, run_id: str) -> Run | None:
+    def _run(self, run_id: str) -> Run | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            run = self._client.get_run(run_id)
+            return self._client.get_run(run_id)
         except MlflowException as error:
             if is_missing(error):
                 return None
             raise
-        return run if run.info.lifecycle_stage == "active" else None
 
 
 def ensure_experiment(

@@ -11,7 +11,7 @@ import pytest
 
 from archsearch.driver.run import run_search
 from archsearch.record.database import Database
-from archsearch.record.outbox import Outbox
+from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.report import write as report_module
@@ -42,7 +42,7 @@ def last_message(request: SearchRequest) -> dict[str, Any]:
     """The payload of the newest message that waits for tracking."""
     database = Database.open(RunsFolder(request.runs_dir).search("first").database, create=False)
     try:
-        messages = Outbox(database, get_search(database, "first").id).waiting()
+        messages = Deliveries(database, get_search(database, "first").id, "default").waiting()
     finally:
         database.close()
     assert messages[-1].kind == "search_ended"

@@ -22,7 +22,7 @@ from archsearch.errors import UnfitError
 from archsearch.promotion import promote as promotion
 from archsearch.record import candidate as candidates
 from archsearch.record.database import Database
-from archsearch.record.outbox import Message, Outbox
+from archsearch.record.outbox import Deliveries, Message
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings
@@ -63,7 +63,7 @@ class Searched:
         path = RunsFolder(self.request.runs_dir).search(self.name).database
         database = Database.open(path, create=False)
         try:
-            outbox = Outbox(database, get_search(database, self.name).id)
+            outbox = Deliveries(database, get_search(database, self.name).id, "default")
             return [message for message in outbox.waiting(10_000) if message.kind == kind]
         finally:
             database.close()
