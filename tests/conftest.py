@@ -27,8 +27,8 @@ def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches of this process write no report, which takes a second, unless a test wants it."""
-    for module in ("run", "settling"):
-        loaded = sys.modules.get(f"archsearch.search.{module}")
+    for module in ("run", "winner"):
+        loaded = sys.modules.get(f"archsearch.driver.{module}")
         if loaded is not None and request.node.get_closest_marker("reports") is None:
             monkeypatch.setattr(loaded, "write_final_report", lambda *args: [])
 
