@@ -16,7 +16,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from archsearch.record import database, lease, tables
+from archsearch.record import database, engines, failures, lease, tables
 from archsearch.search.assignment import Assignment
 from archsearch.search.request import SearchRequest
 from tests.chaos.conftest import NewRequest
@@ -145,14 +145,14 @@ def impatient(seconds: float) -> Callable[[], None]:
     """Let a process wait for the record's lock for so long."""
 
     def install() -> None:
-        database.BUSY_SECONDS = seconds
+        engines.BUSY_SECONDS = failures.BUSY_SECONDS = seconds
 
     return install
 
 
 @pytest.mark.parametrize(
     "busy_seconds",
-    [1.0, pytest.param(database.BUSY_SECONDS, marks=pytest.mark.slow)],
+    [1.0, pytest.param(failures.BUSY_SECONDS, marks=pytest.mark.slow)],
     ids=["short", "whole"],
 )
 def test_a_driver_that_sleeps_in_a_transaction_is_named_and_goes_on_when_it_wakes(
