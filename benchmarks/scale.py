@@ -32,24 +32,27 @@ import psutil
 
 from archsearch.halving.rungs import Ladder
 from archsearch.record import lease
+from archsearch.record.cells import SearchIdentity, TrialComplexity
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchStarted
 from archsearch.record.paths import RunsFolder
+from archsearch.record.policy import Policy
 from archsearch.record.reader import read_trials
+from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
 from archsearch.search.assignment import Assignment
-from archsearch.search.policy import Policy
 from archsearch.simulation.clock import Run
 from archsearch.simulation.curves import SimulatedEpoch
-from archsearch.simulation.search import Setting, _director, simulate
+from archsearch.simulation.search import DATA, Setting, _director, simulate
 from archsearch.spaces.load import load_space
 from archsearch.spaces.trial_config import TrialConfig
 
 SPACE = "all_families"
 MAX_EPOCHS = 9
 ASKED = 5
-IDENTITY = {"space": "0", "data": "0", "split": "0", "seed": 0, "max_epochs": MAX_EPOCHS}
-SETTINGS = {"data": {"name": "scale"}, "rungs": [1, 3], "trials": 1}
+IDENTITY = SearchIdentity(space="0", data="0", split="0", seed=0, max_epochs=MAX_EPOCHS)
+SETTINGS = SearchSettings(data=DATA, rungs=(1, 3), trials=1)
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class AnyWorld:
     name: str = "any"
     description: str = "nothing in particular is true"
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
         """The same for everybody."""
-        return {"params": 100_000, "macs": 10_000_000, "activations": 100_000}
+        return TrialComplexity(params=100_000, macs=10_000_000, activations=100_000)
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
         """Noise on a rise."""
@@ -197,12 +200,16 @@ def tracking(uri: str | None, num_trials: int) -> Iterator[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory() as folder:
         database, search_id, writer = _new_record(Path(folder) / "search.db")
-        announcement = {
-            "name": f"scale-{uuid.uuid4().hex[:8]}", "uuid": uuid.uuid4().hex,
-            "space_name": "scale", "space": {}, "data": {"name": "scale", "digest": "0"},
-            "identity": {}, "settings": {}, "tags": {},
-        }  # fmt: skip
-        writer.start(SETTINGS, announcement)
+        announcement = SearchStarted(
+            name=f"scale-{uuid.uuid4().hex[:8]}",
+            uuid=uuid.uuid4().hex,
+            space_name="scale",
+            space={},
+            data=DATA.description,
+            identity=IDENTITY,
+            settings=SETTINGS,
+        )
+        writer.start(announcement)
         for _ in _fill(writer, num_trials):
             pass
         writer.release()

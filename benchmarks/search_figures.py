@@ -54,9 +54,9 @@ def main() -> None:
     search = get_search(database, given.folder.name)
     trials = read_trials(database, search.id)
     epochs = [epoch for trial in trials for epoch in trial.epochs]
-    images = sum(epoch.result["images"] for epoch in epochs)
-    training = sum(epoch.result["train_seconds"] for epoch in epochs)
-    validation = sum(epoch.result["val_seconds"] for epoch in epochs)
+    images = sum(epoch.result.images for epoch in epochs)
+    training = sum(epoch.result.train_seconds for epoch in epochs)
+    validation = sum(epoch.result.val_seconds for epoch in epochs)
     first_epoch = min(epoch.created_ms for epoch in epochs) / 1000
     began = min(trial.created_ms for trial in trials) / 1000
     ended = max(epoch.created_ms for epoch in epochs) / 1000

@@ -126,7 +126,7 @@ def _roll_back(
     if name is not None:
         with open_record(name, runs_dir, database) as (_, search):
             if model is None:
-                model = f"archsearch-{search.settings['data']['name']}"
+                model = f"archsearch-{search.settings.data.name}"
             tracking_uri = tracking_uri_of(search, tracking_uri)
     if model is None:
         raise UsageError("--rollback: name the search, or the registered model by --model")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from archsearch.errors import UsageError
-from archsearch.search.policy import SamplerName, SchedulerName
+from archsearch.record.policy import SamplerName, SchedulerName
 from pipeline._main import new_app, run
 from pipeline._options import (
     Data,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import EpochRecord, Outcome, TrialRecord
-from tests.records import config_of
+from tests.records import config_of, result_of
 
 CONFIG = config_of("WRN-10-1")
 MAX_EPOCHS = CONFIG.max_epochs
@@ -19,7 +20,12 @@ def epoch(number: int, val_accuracy: float | None, seconds: float = 1.0) -> Epoc
         epoch=number,
         attempt=1,
         val_accuracy=val_accuracy,
-        result={"train_seconds": 0.9 * seconds, "val_seconds": 0.1 * seconds},
+        result=result_of(
+            math.nan if val_accuracy is None else val_accuracy,
+            number,
+            train_seconds=0.9 * seconds,
+            val_seconds=0.1 * seconds,
+        ),
         checkpoint=None,
         checksum=None,
         created_ms=0,
@@ -62,7 +68,7 @@ def made_trial(
         params={"family": family},
         config=CONFIG,
         config_digest=str(number),
-        complexity={"params": macs // 4, "macs": macs, "activations": 1},
+        complexity=TrialComplexity(params=macs // 4, macs=macs, activations=1),
         outcome=outcome,
         reason=None if outcome is None else outcome,
         rung_epochs=epochs if outcome == "stopped" else None,

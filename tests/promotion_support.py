@@ -14,9 +14,10 @@ from archsearch.data import PreparedData, load_resident
 from archsearch.models.resnet import ResNetSpec
 from archsearch.promotion.promote import Promotion, PromotionRequest
 from archsearch.promotion.promote import promote as promote_search
-from archsearch.record.candidate import find_candidate, right_answers
 from archsearch.record.paths import RunsFolder
 from archsearch.record.readings import keep_reading
+from archsearch.record.test_split import right_answers
+from archsearch.record.trained import find_candidate
 from archsearch.record.trial import EpochRecord
 from archsearch.record.writer import Ending
 from archsearch.spaces.recipe import Recipe
@@ -60,8 +61,7 @@ def add_trained(
         epoch=1, attempt=1, config_digest=config.seeded_digest, history=(result,)
     )
     checksum = write_checkpoint(path, header, training.state_bytes()).payload_sha256
-    values = result.model_dump(mode="json")
-    epoch = EpochRecord(1, 1, accuracy, values, path.name, checksum, created_ms=1)
+    epoch = EpochRecord(1, 1, accuracy, result, path.name, checksum, created_ms=1)
     record.writer.add_epoch(number, epoch, ending=Ending("completed", "all epochs"))
     return training
 

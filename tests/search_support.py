@@ -29,6 +29,7 @@ from archsearch.training.checkpoint_file import (
     write_checkpoint,
 )
 from archsearch.training.result import EpochResult
+from tests.records import result_of
 
 # Nothing listens there: tracking fails at once, which is nothing to a search.
 NO_TRACKING = "http://127.0.0.1:9"
@@ -52,23 +53,6 @@ def finished_search(runs: Path, data_cache: Path, **fields: Any) -> None:
     run_search(SearchRequest(runs_dir=runs, **asked | fields), run_trials=SyntheticRunner())
     with contextlib.closing(sqlite3.connect(runs / "first" / "search.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def epoch_result(epoch: int, val_accuracy: float, **changes: Any) -> EpochResult:
-    """A result with unremarkable values but for the ones given."""
-    fields: dict[str, Any] = {
-        "epoch": epoch,
-        "train_loss": 1.0 / epoch,
-        "train_accuracy": val_accuracy,
-        "val_loss": 1.0 / epoch,
-        "val_accuracy": val_accuracy,
-        "learning_rate": 0.1,
-        "images": 1150,
-        "train_seconds": 0.1,
-        "val_seconds": 0.01,
-        "micro_batch": 64,
-    }
-    return EpochResult(**fields | changes)
 
 
 @dataclass
@@ -132,7 +116,7 @@ class SyntheticRunner:
         ended = self.end(assignment, epoch)
         if ended is not None:
             return ended
-        history.append(epoch_result(epoch, self.curve(assignment, epoch)))
+        history.append(result_of(self.curve(assignment, epoch), epoch))
         header = write_checkpoint(
             paths.checkpoints / checkpoint_name(epoch, assignment.attempt),
             CheckpointHeader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import socket
 import sys
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from unittest.mock import patch
 import sqlalchemy as sa
 
 from archsearch.record import lease
+from archsearch.record.cells import SearchIdentity, TrialComplexity
 from archsearch.record.database import Database, now_ms
+from archsearch.record.messages import SearchEnded, SearchStarted, SystemMetrics
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search
+from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import EpochRecord, Outcome, SearchRow, TrialRecord
 from archsearch.record.writer import Ending, Writer, create_search
 from archsearch.spaces.parameters import Scalar
@@ -24,7 +28,7 @@ from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import TrackingStore
 from archsearch.tracking.translation import UNIQUE_TAG
 from pipeline._main import run
-from tests.records import config_of
+from tests.records import config_of, result_of
 
 DATA = {
     "name": "digits",
@@ -43,11 +47,33 @@ DATA = {
     "split_digest": "e" * 64,
     "flip": False,
 }
-LOAD = {"worker": "node-1/4711", "cpu_percent": 50.0, "worker_memory_mib": 700.0}
+LOAD = SystemMetrics(worker="node-1/4711", cpu_percent=50.0, worker_memory_mib=700.0)
 IDENTITY = {
     "space": "5" * 64, "data": "d" * 64, "split": "e" * 64, "seed": 0, "max_epochs": 9,
 }  # fmt: skip
 SETTINGS = {"data": DATA, "rungs": [1, 3, 9], "trials": 20}
+ENDED: dict[str, Any] = {"finished": True, "ending": "finished", "leaderboard": []}
+FINALIST: dict[str, Any] = {
+    "name": "WRN-16-0",
+    "family": "wrn",
+    "trial": 0,
+    "search_val_accuracy": 0.3,
+    "runs": [0],
+    "completed": 1,
+    "mean": 0.3,
+    "estimate": 0.29,
+    "interval": [0.2, 0.4],
+    "probability_best": 1.0,
+    "estimator": "mean",
+}
+WINNER = FINALIST | {
+    "model_trial": 0,
+    "model_val_accuracy": 0.3,
+    "test_accuracy": None,
+    "test_interval": None,
+    "num_test": None,
+    "models_read_on_test": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -66,13 +92,13 @@ class Recorded:
             "uuid": self.search.uuid,
             "space_name": "wrn_vs_resnext",
             "space": {"description": "width or cardinality?", "families": {"wrn": {}}},
-            "data": DATA,
+            "data": {key: value for key, value in DATA.items() if key != "path"},
             "identity": IDENTITY,
             "settings": SETTINGS,
             "tags": {"git_commit": "c0ffee"},
         }
         announcement |= changes
-        self.writer.start(announcement["settings"], announcement)
+        self.writer.start(SearchStarted.model_validate(announcement))
 
     def refreshed(self) -> SearchRow:
         """The search as the record has it now."""
@@ -91,7 +117,7 @@ class Recorded:
                 params=params,
                 config=config_of("WRN-16-1"),
                 config_digest=f"{number:064d}",
-                complexity={"params": 1000 + number, "macs": 5000},
+                complexity=TrialComplexity(params=1000 + number, macs=5000, activations=10),
                 outcome=None,
                 reason=None,
                 rung_epochs=None,
@@ -104,21 +130,17 @@ class Recorded:
     def add_epochs(self, number: int, first: int, last: int) -> None:
         """Epochs `first` to `last` are finished, each in its own transaction."""
         for epoch in range(first, last + 1):
-            result = {
-                "epoch": epoch,
-                "train_loss": 1 / epoch,
-                "train_accuracy": 0.5,
-                "val_loss": None if epoch == 2 else 1.0,  # it was not finite
-                "val_accuracy": 0.1 * epoch,
-                "learning_rate": 0.1,
-                "images": 1149,
-                "train_seconds": 2.0,
-                "val_seconds": 0.1,
-                "diverged": False,
-                "reason": None,
-            }
-            record = EpochRecord(epoch, 1, 0.1 * epoch, result, None, None, now_ms(), load=LOAD)
-            self.writer.add_epoch(number, record)
+            result = result_of(
+                0.1 * epoch,
+                epoch,
+                train_accuracy=0.5,
+                val_loss=math.nan if epoch == 2 else 1.0,
+                images=1149,
+                train_seconds=2.0,
+                val_seconds=0.1,
+            )
+            record = EpochRecord(epoch, 1, 0.1 * epoch, result, None, None, now_ms())
+            self.writer.add_epoch(number, record, load=LOAD)
 
     def end_trial(self, number: int, outcome: Outcome, rung: int | None = None) -> None:
         """A trial has its outcome."""
@@ -126,19 +148,21 @@ class Recorded:
 
     def finish(self, *, finished: bool = True, **summary: Any) -> None:
         """The driver ends."""
-        ending = "finished" if finished else "interrupted"
-        self.writer.finish(
-            finished=finished,
-            ending=ending,
-            summary={"ending": ending, "leaderboard": [], "checkpoints": []} | summary,
-        )
+        ended = {"finished": finished, "ending": "finished" if finished else "interrupted"}
+        self.writer.finish(SearchEnded.model_validate(ENDED | ended | summary))
 
 
 def new_record(runs: Path, name: str = "first") -> Recorded:
     """A fresh record whose lease this process holds."""
     paths = RunsFolder(runs).search(name)
     database = Database.open(paths.database, create=True)
-    search = create_search(database, name, identity=IDENTITY, settings=SETTINGS, space={})
+    search = create_search(
+        database,
+        name,
+        identity=SearchIdentity.model_validate(IDENTITY),
+        settings=SearchSettings.model_validate(SETTINGS),
+        space={},
+    )
     writer = Writer(database, search.id, lease.acquire(database, search.id))
     return Recorded(paths, database, search, writer)
 

@@ -24,12 +24,10 @@ class InputSpec(Frozen):
     num_classes: int = Field(ge=2, le=100_000)
 
 
-class PreparedData(Frozen):
-    """One Arrow file that is there and was verified; small, JSON-able, travels to workers."""
+class DataDescription(Frozen):
+    """Images that were prepared, without the place of their file: paths mean nothing elsewhere."""
 
     name: str
-    path: str
-    """Absolute path of the Arrow file."""
     num_classes: int = Field(ge=2)
     in_channels: int = Field(ge=1)
     image_size: int = Field(ge=1)
@@ -52,6 +50,18 @@ class PreparedData(Frozen):
     """Whether a mirrored image keeps its label (not so for digits and house numbers)."""
     multi_label: bool = False
     """Whether an image may have several of the classes, or none, so that each is a question."""
+
+
+class PreparedData(DataDescription):
+    """One Arrow file that is there and was verified; small, JSON-able, travels to workers."""
+
+    path: str
+    """Absolute path of the Arrow file."""
+
+    @property
+    def description(self) -> DataDescription:
+        """All but the place of the file."""
+        return DataDescription.model_validate(self.model_dump(exclude={"path"}))
 
     @property
     def input_spec(self) -> InputSpec:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from archsearch.record import database, engines, failures, lease, tables
+from archsearch.record import database, failures, lease, tables
 from archsearch.search.assignment import Assignment
 from archsearch.search.request import SearchRequest
 from tests.chaos.conftest import NewRequest
@@ -145,7 +145,7 @@ def impatient(seconds: float) -> Callable[[], None]:
     """Let a process wait for the record's lock for so long."""
 
     def install() -> None:
-        engines.BUSY_SECONDS = failures.BUSY_SECONDS = seconds
+        failures.BUSY_SECONDS = seconds
 
     return install
 

@@ -338,8 +338,8 @@ def test_a_system_clock_that_is_set_back_and_forth_changes_nothing(
     assert sum(step > 3_000_000 for step in steps) >= 2
     took = time.monotonic() - began
     for epoch in epochs:
-        assert 0 < epoch.result["train_seconds"] < took
-        assert 0 < epoch.result["val_seconds"] < took
+        assert 0 < epoch.result.train_seconds < took
+        assert 0 < epoch.result.val_seconds < took
     faults.add(
         "clock-set",
         "the wall clock of the driver, the worker and Ray's Python processes, an hour forth and "

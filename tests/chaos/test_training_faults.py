@@ -179,9 +179,9 @@ def test_out_of_memory_halves_the_micro_batch_and_ends_one_trial_alone(
     trials = now.recorded.trials
     halved = trials[small]
     assert halved.outcome in ("completed", "stopped")
-    assert {epoch.result["micro_batch"] for epoch in halved.epochs} == {8}
+    assert {epoch.result.micro_batch for epoch in halved.epochs} == {8}
     assert all(
-        halved.epochs[i].result["images"] == calm.result["images"]
+        halved.epochs[i].result.images == calm.result.images
         for i, calm in enumerate(trained.recorded.trials[small].epochs)
     )
     ended = trials[from_step_7]
@@ -247,7 +247,7 @@ def test_a_device_that_is_too_small_is_learned_and_what_does_not_fit_is_not_trie
     assert len(fitted) == 7
     for trial in fitted:
         config = trial.config
-        micro_batch = trial.epochs[-1].result["micro_batch"]
+        micro_batch = trial.epochs[-1].result.micro_batch
         needed = training_memory(config.architecture, images, micro_batch).peak
         assert needed <= room
         assert trial.outcome in ("completed", "stopped")

@@ -23,7 +23,7 @@ def snapshot_of(name: str) -> Snapshot:
     database = Database.open(os.environ["ARCHSEARCH_DATABASE"], create=False)
     try:
         search = get_search(database, name)
-        paths = RunsFolder(Path("runs")).search(name, search.settings["storage"])
+        paths = RunsFolder(Path("runs")).search(name, search.settings.storage)
         trials = read_trials(database, search.id)
         now = Recorded(trials, read_refusals(database, search.id), paths)
     finally:

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from archsearch.record.policy import SamplerName
 from archsearch.record.trial import Outcome, Refusal, TrialRecord
 from archsearch.search.choices import SAMPLERS
-from archsearch.search.policy import SamplerName
 from archsearch.search.sampler import Sampler
 from archsearch.spaces.load import parse_space
 from archsearch.spaces.space import SearchSpace

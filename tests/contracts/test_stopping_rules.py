@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import Ruling, StoppingRule
+from archsearch.record.policy import SchedulerName
 from archsearch.search.choices import STOPPING_RULES
-from archsearch.search.policy import SchedulerName
 
 LADDER = Ladder(1, 9, 3)
 Epoch = tuple[int, int, float, bool]

@@ -47,7 +47,7 @@ def test_trials_of_two_workers_survive_a_killed_worker_and_go_on_with_one(tmp_pa
     first = trials[0]
     assert list(first.attempts.values())[:2] == ["lost", first.attempts[2]]
     assert [epoch.epoch for epoch in first.epochs] == list(range(1, len(first.epochs) + 1))
-    used = [epoch.result["workers"] for trial in trials for epoch in trial.epochs]
+    used = [epoch.result.workers for trial in trials for epoch in trial.epochs]
     assert used[0] == 2
     assert used[-1] == 1
     assert used == sorted(used, reverse=True)

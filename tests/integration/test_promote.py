@@ -19,9 +19,10 @@ from archsearch.errors import (
     UnfitError,
     UsageError,
 )
-from archsearch.record import candidate as candidate_module
-from archsearch.record.candidate import find_candidate, read_test_split
+from archsearch.record import test_split
 from archsearch.record.paths import RunsFolder
+from archsearch.record.test_split import read_test_split
+from archsearch.record.trained import find_candidate
 from archsearch.registry.versions import check_names
 from archsearch.tracking.client import open_client
 from archsearch.tracking.store import TrackingStore
@@ -114,7 +115,7 @@ def test_the_test_split_is_read_once(
 ) -> None:
     record = trained.record
     candidate = find_candidate(record.database, record.refreshed(), trained.runs)
-    first = read_test_split(record.database, candidate, candidate.model())
+    first = read_test_split(record.database, candidate, candidate.network())
     split = load_test(data)
     assert len(first.predictions) == len(split)
     right = float((torch.from_numpy(first.predictions) == split.labels).double().mean())
@@ -123,8 +124,8 @@ def test_the_test_split_is_read_once(
     def refuse(prepared: PreparedData) -> None:
         raise AssertionError("the test split was read again")
 
-    monkeypatch.setattr(candidate_module, "load_test", refuse)
-    second = read_test_split(record.database, candidate, candidate.model())
+    monkeypatch.setattr(test_split, "load_test", refuse)
+    second = read_test_split(record.database, candidate, candidate.network())
     assert np.array_equal(second.predictions, first.predictions)
     assert second.created_ms == first.created_ms
 

@@ -19,7 +19,7 @@ import requests
 from archsearch.data import DataSpec, PreparedData, prepare
 from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
 from archsearch.promotion.promote import PromotionRequest, promote_named, roll_back
-from archsearch.record.candidate import right_answers
+from archsearch.record.test_split import right_answers
 from archsearch.registry import kept_evidence
 from archsearch.registry.evidence import Answers
 from archsearch.registry.package import Package

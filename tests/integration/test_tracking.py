@@ -20,6 +20,7 @@ import pytest
 
 from archsearch.errors import UnfitError
 from archsearch.record import lease
+from archsearch.record.messages import WinnerRead
 from archsearch.record.outbox import Deliveries, Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
@@ -31,6 +32,9 @@ from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.views import TRIALS, view_links, view_path
 from tests.requirements import skip_or_fail
 from tests.tracking_support import (
+    ENDED,
+    IDENTITY,
+    WINNER,
     Recorded,
     call,
     mlflow_contents,
@@ -250,10 +254,9 @@ def test_a_reading_of_the_test_split_after_the_end_reaches_the_search_and_change
     client = open_client(store)
     before = mlflow_contents(client, record)
     board = [{"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}]
-    winner = {"name": "WRN-16-0", "trial": 0, "model_trial": 0, "estimate": 0.29}
-    message = {"leaderboard": board, "winner": winner | {"test_accuracy": 0.28}}
+    message = ENDED | {"leaderboard": board, "winner": WINNER | {"test_accuracy": 0.28}}
     outbox = Outbox(record.database, record.search.id)
-    outbox.add("winner_read", message | {"finished": True, "ending": "finished"})
+    outbox.add(WinnerRead.model_validate(message))
     waiting = Deliveries(record.database, record.search.id, store.key).waiting()
     assert outbox.last("search_ended", "winner_read") == waiting[-1]
     deliver(record.database, record.search.id, store)
@@ -295,8 +298,10 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
     client = open_client(store)
     run_id = Deliveries(record.database, record.search.id, store.key).known_id("search")
     assert run_id is not None
-    record.start(identity={"seed": 1})  # MLflow refuses a changed parameter, now and for ever
-    record.start(identity={"seed": 2})
+    record.start(
+        identity=IDENTITY | {"seed": 1}
+    )  # MLflow refuses a changed parameter, now and for ever
+    record.start(identity=IDENTITY | {"seed": 2})
     record.add_trial(3)
     record.add_epochs(3, 1, 1)
     warnings: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archsearch.analysis.pareto import train_seconds
+from archsearch.analysis.members import device_seconds
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.timeline import Span, num_slots
 from archsearch.record.trial import TrialRecord
@@ -46,7 +46,7 @@ def device_time(recorded: RecordedSearch, spans: Sequence[Span]) -> DeviceTime:
     slots = num_slots(spans)
     by_use = {use: 0.0 for use in _EXPLANATIONS}
     for trial in recorded.trials:
-        by_use[_use_of(trial)] += train_seconds(trial)
+        by_use[_use_of(trial)] += device_seconds(trial)
         by_use["repeated"] += _repeated_seconds(trial, recorded)
     in_attempts = sum(span.seconds for span in spans)
     by_use["overhead"] = max(0.0, in_attempts - sum(by_use.values()))
@@ -91,4 +91,4 @@ def _repeated_seconds(trial: TrialRecord, recorded: RecordedSearch) -> float:
     started = recorded.epochs_started.get(trial.number, num_recorded)
     broke = trial.outcome not in ("completed", "stopped")
     repeated = max(0, started - num_recorded - broke)
-    return repeated * train_seconds(trial) / num_recorded if num_recorded else 0.0
+    return repeated * device_seconds(trial) / num_recorded if num_recorded else 0.0

@@ -9,6 +9,7 @@ on, and enters nothing.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -268,9 +269,9 @@ def _resolution(trials: Iterable[TrialRecord]) -> float:
 
 
 def _macs(trial: TrialRecord) -> int:
-    return int(trial.complexity["macs"])
+    return trial.complexity.macs
 
 
 def _val_loss(run: TrialRecord) -> float:
-    loss = run.epochs[-1].result.get("val_loss")
-    return float("inf") if loss is None else float(loss)
+    loss = run.epochs[-1].result.val_loss
+    return loss if math.isfinite(loss) else math.inf

@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from archsearch.errors import UsageError
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.trial import Outcome, TrialRecord
 
 Budget = Literal["params", "macs", "seconds"]
@@ -91,7 +92,7 @@ def checked_budget(text: str) -> Budget:
     raise UsageError(f"--budget {text!r}: costs that can be matched are {', '.join(BUDGETS)}")
 
 
-def drawn_since(identity: Mapping[str, Any], families: Iterable[str]) -> dict[str, int]:
+def drawn_since(identity: SearchIdentity, families: Iterable[str]) -> dict[str, int]:
     """The first trial of each family that was drawn as the space of today draws.
 
     Args:
@@ -99,10 +100,10 @@ def drawn_since(identity: Mapping[str, Any], families: Iterable[str]) -> dict[st
         families: Of the search.
     """
     since = dict.fromkeys(families, 0)
-    for earlier in identity.get("earlier_spaces", ()):
+    for earlier in identity.earlier_spaces:
         # Earlier releases did not write down what changed: anything may have.
-        for family in earlier.get("redrawn", tuple(since)):
-            since[family] = int(earlier["num_trials"])
+        for family in tuple(since) if earlier.redrawn is None else earlier.redrawn:
+            since[family] = earlier.num_trials
     return since
 
 
@@ -155,11 +156,7 @@ def _final_accuracy(trial: TrialRecord) -> float | None:
 
 def device_seconds(trial: TrialRecord) -> float:
     """Seconds of training and validation that its recorded epochs took, as workers timed them."""
-    return sum(
-        float(epoch.result.get("train_seconds") or 0.0)
-        + float(epoch.result.get("val_seconds") or 0.0)
-        for epoch in trial.epochs
-    )
+    return sum(epoch.result.seconds for epoch in trial.epochs)
 
 
 def cost_of(trial: TrialRecord, budget: Budget) -> float | None:
@@ -171,5 +168,5 @@ def cost_of(trial: TrialRecord, budget: Budget) -> float | None:
         seconds = device_seconds(trial)
         cost = seconds / max(len(trial.epochs), 1) * trial.config.max_epochs
     else:
-        cost = float(trial.complexity[budget])
+        cost = float(getattr(trial.complexity, budget))
     return cost if cost > 0 else None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from archsearch.analysis.members import device_seconds
 from archsearch.record.trial import TrialRecord
 
 Cost = Literal["params", "macs", "seconds"]
@@ -21,18 +22,10 @@ class CostAxis:
 
 
 COSTS: dict[Cost, CostAxis] = {
-    "params": CostAxis("Parameters", lambda trial: trial.complexity.get("params")),
-    "macs": CostAxis("Multiply-accumulates an image", lambda t: t.complexity.get("macs")),
-    "seconds": CostAxis("Seconds of training", lambda trial: train_seconds(trial) or None),
+    "params": CostAxis("Parameters", lambda trial: trial.complexity.params),
+    "macs": CostAxis("Multiply-accumulates an image", lambda t: t.complexity.macs),
+    "seconds": CostAxis("Seconds of training", lambda trial: device_seconds(trial) or None),
 }
-
-
-def train_seconds(trial: TrialRecord) -> float:
-    """Seconds of training and validation in the trial's finished epochs."""
-    return sum(
-        (epoch.result.get("train_seconds") or 0.0) + (epoch.result.get("val_seconds") or 0.0)
-        for epoch in trial.epochs
-    )
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -67,7 +66,7 @@ class RecordedSearch:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials could be stopped, ascending."""
-        return tuple(self.search.settings.get("rungs") or ())
+        return self.search.settings.rungs
 
     @property
     def reduction_factor(self) -> int:
@@ -78,7 +77,7 @@ class RecordedSearch:
     def max_epochs(self) -> int:
         """Epochs of full fidelity."""
         recorded = (trial.config.max_epochs for trial in self.trials)
-        return max(recorded, default=self.search.identity["max_epochs"])
+        return max(recorded, default=self.search.identity.max_epochs)
 
     @cached_property
     def searched(self) -> list[TrialRecord]:
@@ -114,10 +113,6 @@ class RecordedSearch:
             for number, log in zip(there, logs, strict=True)
             for attempt, worker in log.items()
         }
-
-    def option(self, name: str) -> Any:
-        """What the search's user asked for, by the request's field; None where unknown."""
-        return self.search.settings.get(name)
 
 
 def read_recorded_search(

@@ -19,6 +19,7 @@ from archsearch.analysis.finalists import (
 from archsearch.analysis.intervals import Interval, wilson_interval
 from archsearch.phrases import plural
 from archsearch.record.database import Database
+from archsearch.record.messages import ConfirmedRow, WinnerRow
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import SearchStatus
 from archsearch.record.trial import SearchRow, TrialRecord, confirm_runs, search_trials
@@ -51,15 +52,20 @@ class Winner:
 
     def as_json(self) -> dict[str, Any]:
         """The winner as one JSON object."""
+        return self.as_row().model_dump(mode="json")
+
+    def as_row(self) -> WinnerRow:
+        """The winner as tracking and users are told of it."""
         test = self.test_accuracy
-        return confirmed_json(self.confirmed) | {
-            "model_trial": self.model.number,
-            "model_val_accuracy": self.model.val_accuracy,
-            "test_accuracy": None if test is None else test.estimate,
-            "test_interval": None if test is None else [test.low, test.high],
-            "num_test": None if self.reading is None else len(self.reading.predictions),
-            "models_read_on_test": self.num_models_read,
-        }
+        return WinnerRow(
+            **vars(confirmed_row(self.confirmed)),
+            model_trial=self.model.number,
+            model_val_accuracy=self.model.val_accuracy,
+            test_accuracy=None if test is None else test.estimate,
+            test_interval=None if test is None else (test.low, test.high),
+            num_test=None if self.reading is None else len(self.reading.predictions),
+            models_read_on_test=self.num_models_read,
+        )
 
 
 def find_winner(
@@ -79,7 +85,7 @@ def winner_of(
         trials: All of its.
         readings: All of its.
     """
-    spec = parse_confirm(search.settings.get("confirm") or "none")
+    spec = parse_confirm(search.settings.confirm or "none")
     best, model = winner(trials), winner_model(trials)
     if best is None or model is None or not is_confirmed(trials, spec):
         return None
@@ -110,7 +116,7 @@ def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoic
         search: As its last driver has left it.
         trials: All of its.
     """
-    spec = parse_confirm(search.settings.get("confirm") or "none")
+    spec = parse_confirm(search.settings.confirm or "none")
     runs, number = confirm_runs(trials), model_number(trials)
     num_ended = sum(run.is_finished for run in runs)
     num_wanted = len(runs) + len(missing_runs(trials, spec))
@@ -137,8 +143,9 @@ def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoic
 def _is_searching(search: SearchRow, trials: Sequence[TrialRecord]) -> bool:
     """Whether trials that were asked for are still to be begun or ended."""
     searched = search_trials(trials)
-    asked = int(search.settings.get("trials") or 0)
-    return len(searched) < asked or not all(trial.is_finished for trial in searched)
+    return len(searched) < search.settings.trials or not all(
+        trial.is_finished for trial in searched
+    )
 
 
 def model_number(trials: Sequence[TrialRecord]) -> int | None:
@@ -157,29 +164,29 @@ def standing_of(status: SearchStatus) -> tuple[list[Confirmed], Winner | None]:
     return confirmed(trials), winner_of(status.search, trials, status.readings)
 
 
-def confirmed_json(entry: Confirmed) -> dict[str, Any]:
-    """What the confirm runs of one finalist say, as one JSON object."""
+def confirmed_row(entry: Confirmed) -> ConfirmedRow:
+    """What the confirm runs of one finalist say, as tracking and users are told of it."""
     estimate = entry.estimate
-    return {
-        "name": entry.name,
-        "family": entry.finalist.family,
-        "trial": entry.finalist.number,
-        "search_val_accuracy": entry.finalist.val_accuracy,
-        "runs": [run.number for run in entry.runs],
-        "completed": len(entry.completed),
-        "unsuccessful": {str(r.number): f"{r.outcome}: {r.reason}" for r in entry.unsuccessful},
-        "mean": entry.mean,
-        "estimate": None if estimate is None else estimate.estimate,
-        "interval": None if estimate is None else [estimate.low, estimate.high],
-        "probability_best": entry.probability_best,
-        "estimator": ESTIMATOR,
-    }
+    return ConfirmedRow(
+        name=entry.name,
+        family=entry.finalist.family,
+        trial=entry.finalist.number,
+        search_val_accuracy=entry.finalist.val_accuracy,
+        runs=tuple(run.number for run in entry.runs),
+        completed=len(entry.completed),
+        unsuccessful={str(r.number): f"{r.outcome}: {r.reason}" for r in entry.unsuccessful},
+        mean=entry.mean,
+        estimate=None if estimate is None else estimate.estimate,
+        interval=None if estimate is None else (estimate.low, estimate.high),
+        probability_best=entry.probability_best,
+        estimator=ESTIMATOR,
+    )
 
 
 def standing_json(entries: Sequence[Confirmed], best: Winner | None) -> dict[str, Any]:
     """The finalists and the winner as JSON."""
     return {
-        "confirmed": [confirmed_json(entry) for entry in entries],
+        "confirmed": [confirmed_row(entry).model_dump(mode="json") for entry in entries],
         "winner": None if best is None else best.as_json(),
     }
 

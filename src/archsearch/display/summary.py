@@ -109,8 +109,8 @@ def _leaderboard(trials: list[TrialRecord]) -> Table:
             str(trial.number),
             trial.name,
             shown_accuracy(trial.val_accuracy),
-            f"{trial.complexity['params']:,}",
-            f"{trial.complexity['macs']:,}",
+            f"{trial.complexity.params:,}",
+            f"{trial.complexity.macs:,}",
             trial.arm,
         )
     return table

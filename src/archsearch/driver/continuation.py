@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import ValidationError
 
 from archsearch.driver.plan import Plan
 from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
+from archsearch.record.cells import Cell, EarlierSpace, SearchIdentity
 from archsearch.record.trial import SearchRow, TrialRecord, search_trials
 from archsearch.search.identity import check_identity
-from archsearch.search.policy import Policy
 from archsearch.search.request import MAX_TRIALS, SearchRequest
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.widening import Difference, difference
@@ -31,8 +30,8 @@ class Widening:
     """
 
     added: tuple[str, ...]
-    identity: dict[str, Any]
-    space: dict[str, Any]
+    identity: SearchIdentity
+    space: Cell
 
     @property
     def sentence(self) -> str:
@@ -47,9 +46,9 @@ def as_recorded(plan: Plan, search: SearchRow, trials: Sequence[TrialRecord]) ->
     space could move them, and trials would be compared at other epochs than those before.
     """
     ladder = plan.ladder
-    policy = plan.request.policy(search.name, Policy.recorded(search.settings))
-    rungs = search.settings.get("rungs")
-    if rungs is not None and policy.scheduler != "none" and tuple(rungs) != ladder.rungs:
+    policy = plan.request.policy(search.name, search.settings.policy)
+    rungs = search.settings.rungs
+    if policy.scheduler != "none" and rungs != ladder.rungs:
         first = rungs[0] if rungs else ladder.max_epochs
         ladder = Ladder(first, ladder.max_epochs, ladder.reduction_factor)
     request = _with_target(plan.request, search, trials)
@@ -70,10 +69,10 @@ def _with_target(
     more = request.more_trials
     if more is None:
         return request
-    asked = int(search.settings.get("trials") or 0)
+    asked = search.settings.trials
     if search.finished:
         target = len(search_trials(trials)) + more
-    elif search.settings.get("more_trials") == more:
+    elif search.settings.more_trials == more:
         target = asked
     else:
         target = asked + more
@@ -91,25 +90,24 @@ def widening_of(plan: Plan, search: SearchRow, num_trials: int) -> Widening | No
     Raises:
         UsageError: The search is another one; the sentence says in what.
     """
-    digest = plan.identity["space"]
-    if search.identity.get("space") == digest:
+    digest = plan.identity.space
+    if search.identity.space == digest:
         check_identity(search.name, search.identity, plan.identity)
         return None
     changes = _changes(search, plan.space)
     if changes is None or not changes.is_wider:
         lost = () if changes is None else changes.lost
         check_identity(search.name, search.identity, plan.identity, space_changes=lost)
-    check_identity(search.name, search.identity | {"space": digest}, plan.identity)
+    now = search.identity.model_copy(update={"space": digest})
+    check_identity(search.name, now, plan.identity)
     assert changes is not None
-    earlier = {
-        "space": search.identity.get("space"),
-        "num_trials": num_trials,
-        "redrawn": list(changes.redrawn),
-    }
-    spaces = [*search.identity.get("earlier_spaces", ()), earlier]
+    earlier = EarlierSpace(
+        space=search.identity.space, num_trials=num_trials, redrawn=tuple(changes.redrawn)
+    )
+    spaces = (*search.identity.earlier_spaces, earlier)
     return Widening(
         added=changes.added,
-        identity=search.identity | {"space": digest, "earlier_spaces": spaces},
+        identity=now.model_copy(update={"earlier_spaces": spaces}),
         space=plan.space.model_dump(mode="json") | {"name": search.space.get("name")},
     )
 

@@ -25,9 +25,9 @@ def in_its_storage(plan: Plan, search: SearchRow, trials: Sequence[TrialRecord])
         StorageError: The store does not answer, or refuses.
     """
     runs = RunsFolder(plan.request.runs_dir)
-    recorded = search.settings.get("storage")
+    recorded = search.settings.storage
     asked = plan.request.storage
-    if not search.settings or asked in (None, recorded):
+    if asked in (None, recorded):
         storage = asked if recorded is None else recorded
         request = plan.request.model_copy(update={"storage": storage})
         return replace(plan, request=request, paths=runs.search(search.name, storage))
@@ -45,7 +45,7 @@ def in_its_storage(plan: Plan, search: SearchRow, trials: Sequence[TrialRecord])
 
 def is_moved(plan: Plan, search: SearchRow) -> bool:
     """Whether the search's files are in another storage than its record says."""
-    return bool(search.settings) and plan.request.storage != search.settings.get("storage")
+    return plan.request.storage != search.settings.storage
 
 
 def prepare_locations(plan: Plan, listener: Listener) -> None:

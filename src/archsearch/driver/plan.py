@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from archsearch.command_line import command_line
 from archsearch.data import DataSpec, PreparedData, prepare
@@ -14,12 +13,15 @@ from archsearch.engine.security import admit_cluster
 from archsearch.engine.weights import fetch_weights
 from archsearch.errors import UsageError
 from archsearch.halving.rungs import Ladder
+from archsearch.record.cells import SearchIdentity
+from archsearch.record.messages import SearchStarted
 from archsearch.record.paths import RunsFolder, SearchPaths
+from archsearch.record.policy import Policy
+from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import SearchRow
 from archsearch.search.choices import STOPPING_RULES
 from archsearch.search.events import Listener, Notice
 from archsearch.search.identity import identity_of
-from archsearch.search.policy import Policy
 from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.request import SearchRequest
 from archsearch.search.slots import TrialShape
@@ -39,7 +41,7 @@ class Plan:
     policy: Policy
     preflight: Preflight
     shape: TrialShape
-    identity: dict[str, Any]
+    identity: SearchIdentity
     paths: SearchPaths
     store: TrackingStore
 
@@ -78,31 +80,28 @@ class Plan:
             return "No trial is stopped early, as --scheduler none asks."
         return self.ladder.sentence
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> SearchSettings:
         """What was asked for, as the record keeps it; URLs without their secrets."""
         request = self.request.model_dump(mode="json", exclude={"database", "tracking_uri"})
-        return (
-            request
-            | self.policy.model_dump(mode="json")
-            | {
-                "data": self.data.model_dump(mode="json"),
-                "rungs": self.rungs,
-                "tracking_uri": self.store.recorded,
-            }
-        )
-
-    def announcement(self, search: SearchRow) -> dict[str, Any]:
-        """What tracking is told when a driver starts."""
-        return {
-            "name": search.name,
-            "uuid": search.uuid,
-            "space_name": search.space.get("name", self.space.name),
-            "space": search.space,
-            "data": self.data.model_dump(mode="json", exclude={"path"}),
-            "identity": search.identity,
-            "settings": self.settings(),
-            "tags": code_version(),
+        own = {
+            "data": self.data,
+            "rungs": self.rungs,
+            "tracking_uri": self.store.recorded,
         }
+        return SearchSettings.model_validate(request | self.policy.model_dump() | own)
+
+    def announcement(self, search: SearchRow) -> SearchStarted:
+        """What tracking is told when a driver starts."""
+        return SearchStarted(
+            name=search.name,
+            uuid=search.uuid,
+            space_name=str(search.space.get("name", self.space.name)),
+            space=search.space,
+            data=self.data.description,
+            identity=search.identity,
+            settings=self.settings(),
+            tags=code_version(),
+        )
 
 
 def make_plan(request: SearchRequest, listener: Listener) -> Plan:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from archsearch.analysis.finalists import Confirmed, confirmed
-from archsearch.analysis.winner import Winner, find_winner, standing_json
+from archsearch.analysis.winner import Winner, confirmed_row, find_winner
 from archsearch.driver.plan import Plan
 from archsearch.errors import NoTrialSucceededError
 from archsearch.record.database import Database
+from archsearch.record.messages import CheckpointFile, LeaderboardRow, SearchEnded
 from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_refusals, read_trials
@@ -22,6 +24,8 @@ from archsearch.record.trial import (
     search_trials,
     whole_space_of,
 )
+
+Summary = TypeVar("Summary", bound=SearchEnded)
 
 
 @dataclass(frozen=True)
@@ -141,28 +145,46 @@ def read_result(
 
 
 def summary_of(
-    trials: list[TrialRecord], paths: SearchPaths, winner: Winner | None = None
-) -> dict[str, Any]:
-    """What tracking is told when a driver ends: leaderboard, winner, and the best files."""
+    kind: type[Summary],
+    search: SearchRow,
+    trials: list[TrialRecord],
+    paths: SearchPaths,
+    winner: Winner | None,
+    reports: Sequence[str] = (),
+) -> Summary:
+    """What tracking is told when a driver ends: leaderboard, winner, and the best files.
+
+    Args:
+        kind: Of the message.
+        search: As its driver leaves it.
+        trials: All of its.
+        paths: Its files.
+        winner: Where all confirm runs have ended.
+        reports: Absolute paths of the report's files.
+    """
     best = list(best_of_family(trials).values())
-    return {
-        "leaderboard": [
-            {
-                "number": trial.number,
-                "name": trial.name,
-                "family": trial.family,
-                "val_accuracy": trial.val_accuracy,
-                "params": trial.complexity["params"],
-                "macs": trial.complexity["macs"],
-            }
+    return kind(
+        finished=search.finished,
+        ending=search.ending or "",
+        leaderboard=tuple(
+            LeaderboardRow(
+                number=trial.number,
+                name=trial.name,
+                family=trial.family,
+                val_accuracy=trial.val_accuracy,
+                params=trial.complexity.params,
+                macs=trial.complexity.macs,
+            )
             for trial in leaderboard(trials)
-        ],
-        **standing_json(confirmed(trials), winner),
-        "checkpoints": [
-            {"number": trial.number, "path": _last_checkpoint(trial, paths)}
+        ),
+        confirmed=tuple(confirmed_row(entry) for entry in confirmed(trials)),
+        winner=None if winner is None else winner.as_row(),
+        checkpoints=tuple(
+            CheckpointFile(number=trial.number, path=_last_checkpoint(trial, paths))
             for trial in (best if winner is None else [*best, winner.model])
-        ],
-    }
+        ),
+        reports=tuple(reports),
+    )
 
 
 def _last_checkpoint(trial: TrialRecord, paths: SearchPaths) -> str:

@@ -21,6 +21,7 @@ from archsearch.files import write_atomic
 from archsearch.record import lease
 from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchEnded
 from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
@@ -199,12 +200,11 @@ def _started(
     """Record that a driver begins or continues, perhaps in a space that has become wider."""
     widening = widening_of(plan, search, num_trials)
     if widening is None:
-        writer.start(plan.settings(), plan.announcement(search))
+        writer.start(plan.announcement(search))
         return search
     listener(Notice(widening.sentence))
     search = replace(search, identity=widening.identity, space=widening.space)
-    wider = {"identity": search.identity, "space": search.space}
-    writer.start(plan.settings(), plan.announcement(search), wider=wider)
+    writer.start(plan.announcement(search), is_wider=True)
     write_atomic(plan.paths.space, write_space(plan.space))
     return search
 
@@ -252,11 +252,11 @@ def _finish(
         search = get_search(database, name)
         winner = find_winner(database, search, trials)
         finished, ending = _how_it_ended(run_state, interruption, winner)
-        summary = summary_of(trials, plan.paths, winner)
+        search = replace(search, finished=finished, ending=ending)
+        reports: list[str] = []
         if run_state.error is None and interruption.exit_code is None:  # else somebody waits
-            search = replace(search, finished=finished, ending=ending)
-            summary["reports"] = write_final_report(database, search, plan.paths, trials, listener)
-        writer.finish(finished=finished, ending=ending, summary=summary)
+            reports = write_final_report(database, search, plan.paths, trials, listener)
+        writer.finish(summary_of(SearchEnded, search, trials, plan.paths, winner, reports))
     except ArchsearchError as error:
         run_state.fail(error)
 

@@ -9,6 +9,7 @@ from archsearch.driver.final_report import write_final_report
 from archsearch.driver.result import summary_of
 from archsearch.driver.signals import InterruptedSearchError
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchEnded, WinnerRead
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import read_trials
@@ -44,11 +45,12 @@ def read_winner(
         return found
     import torch
 
-    from archsearch.record.candidate import find_candidate, read_test_split
+    from archsearch.record.test_split import read_test_split
+    from archsearch.record.trained import find_candidate
 
     candidate = find_candidate(database, search, runs, found.model.number)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    read_test_split(database, candidate, candidate.model().to(device), force=force)
+    read_test_split(database, candidate, candidate.network().to(device), force=force)
     return find_winner(database, search, trials)
 
 
@@ -105,14 +107,15 @@ def tell_of_reading(
     found = find_winner(database, search, trials)
     if not search.finished or found is None or found.reading is None:
         return False
-    outbox, winner = Outbox(database, search.id), found.as_json()
-    last = outbox.last("search_ended", "winner_read")
-    told = last.payload.get("winner") if last else None
-    known = ("model_trial", "test_accuracy")
-    if isinstance(told, dict) and all(told.get(key) == winner[key] for key in known):
+    outbox, winner = Outbox(database, search.id), found.as_row()
+    last = outbox.last(SearchEnded.KIND, WinnerRead.KIND)
+    told = last.payload.winner if last and isinstance(last.payload, SearchEnded) else None
+    if told is not None and (told.model_trial, told.test_accuracy) == (
+        winner.model_trial,
+        winner.test_accuracy,
+    ):
         return False
     paths = runs.of(search)
-    message = summary_of(list(trials), paths, found) | {"finished": True, "ending": search.ending}
-    message["reports"] = write_final_report(database, search, paths, trials, listener)
-    outbox.add("winner_read", message)
+    reports = write_final_report(database, search, paths, trials, listener)
+    outbox.add(summary_of(WinnerRead, search, list(trials), paths, found, reports))
     return True

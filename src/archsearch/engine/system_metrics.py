@@ -6,7 +6,7 @@ import platform
 
 import psutil
 
-from archsearch.search.assignment import SystemMetrics
+from archsearch.record.messages import SystemMetrics
 
 _MIB = 1 << 20
 

@@ -6,13 +6,14 @@ of an examination.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from archsearch.analysis.members import device_seconds
 from archsearch.promotion.examination import Comparison, Examination
-from archsearch.record.candidate import Candidate
-from archsearch.record.trial import TrialRecord
+from archsearch.record.cells import finite
+from archsearch.record.trained import TrainedTrial
+from archsearch.training.result import EpochResult
 
 FORMAT = 1
 
@@ -76,7 +77,7 @@ def card_of(found: Examination, earlier: list[dict[str, Any]]) -> Card:
         "code": {name: dict(version) for name, version in found.code.items()},
         "cost": _cost(found),
         "confirm_runs": _confirm_runs(found),
-        "learning_curve": [_epoch(epoch.epoch, epoch.result) for epoch in trial.epochs],
+        "learning_curve": [_epoch(epoch.result) for epoch in trial.epochs],
         "examinations": [*earlier, examination],
     }
 
@@ -99,7 +100,7 @@ def _comparison(comparison: Comparison | None) -> dict[str, Any] | None:
     }
 
 
-def _data(candidate: Candidate) -> dict[str, Any]:
+def _data(candidate: TrainedTrial) -> dict[str, Any]:
     data = candidate.data
     return {
         "name": data.name,
@@ -115,18 +116,14 @@ def _data(candidate: Candidate) -> dict[str, Any]:
 
 
 def _cost(found: Examination) -> dict[str, Any]:
-    def seconds(trial: TrialRecord) -> float:
-        told = [epoch.result for epoch in trial.epochs]
-        return sum(float(r.get(f"{k}_seconds") or 0) for r in told for k in ("train", "val"))
-
     trial, trials = found.candidate.trial, found.trials
     return {
         "epochs": len(trial.epochs),
         "attempts": max(1, len(trial.attempts)),
-        "training_seconds": round(seconds(trial), 1),
+        "training_seconds": round(device_seconds(trial), 1),
         "search_trials": len(trials),
         "search_epochs": sum(len(each.epochs) for each in trials),
-        "search_training_seconds": round(sum(map(seconds, trials)), 1),
+        "search_training_seconds": round(sum(map(device_seconds, trials)), 1),
         "search_seconds": round(found.candidate.search.seconds, 1),
     }
 
@@ -146,6 +143,6 @@ def _confirm_runs(found: Examination) -> list[dict[str, Any]]:
     ]
 
 
-def _epoch(number: int, result: Mapping[str, Any]) -> dict[str, Any]:
+def _epoch(result: EpochResult) -> dict[str, Any]:
     names = ("learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    return {"epoch": number} | {name: result.get(name) for name in names}
+    return {"epoch": result.epoch} | {name: finite(getattr(result, name)) for name in names}

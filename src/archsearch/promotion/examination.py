@@ -15,9 +15,9 @@ from archsearch.errors import PromotionRefusedError
 from archsearch.promotion import paired_test as paired_test
 from archsearch.promotion.criteria import GateResult, Measured
 from archsearch.promotion.paired_test import PairedCounts
-from archsearch.record.candidate import Candidate
 from archsearch.record.database import Database
 from archsearch.record.readings import TestReading
+from archsearch.record.trained import TrainedTrial
 from archsearch.record.trial import TrialRecord
 from archsearch.registry.kept_evidence import champion_answers
 from archsearch.registry.registered_version import RegisteredVersion
@@ -66,7 +66,7 @@ class Examination:
 
     model: str
     alias: str
-    candidate: Candidate
+    candidate: TrainedTrial
     choice: ModelChoice
     reading: TestReading
     challenger: Challenger
@@ -105,7 +105,7 @@ class Examination:
 def compare(
     registry: Registry,
     champion: RegisteredVersion,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     database: Database,
     reading: TestReading,
     labels: npt.NDArray[np.int64],
@@ -145,7 +145,7 @@ def compare(
     return Comparison(version, tags, answers.source, counts, difference, caution=caution)
 
 
-def _refuse_other_data(champion: RegisteredVersion, candidate: Candidate) -> None:
+def _refuse_other_data(champion: RegisteredVersion, candidate: TrainedTrial) -> None:
     digest, data = champion.tags.get("data_digest"), candidate.data
     if digest is not None and digest != data.digest:
         raise PromotionRefusedError(
@@ -157,7 +157,7 @@ def _refuse_other_data(champion: RegisteredVersion, candidate: Candidate) -> Non
 
 
 def measured_of(
-    candidate: Candidate,
+    candidate: TrainedTrial,
     reading: TestReading,
     labels: npt.NDArray[np.int64],
     comparison: Comparison | None,

@@ -26,16 +26,12 @@ from archsearch.promotion.criteria import GateResult
 from archsearch.promotion.examination import Examination, compare, measured_of
 from archsearch.promotion.gates import judge, parse_gates
 from archsearch.record.attempts import read_code_version
-from archsearch.record.candidate import (
-    Candidate,
-    find_candidate,
-    read_test_split,
-    right_answers,
-)
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search, read_trials
 from archsearch.record.status import existing_record
+from archsearch.record.test_split import read_test_split, right_answers
+from archsearch.record.trained import TrainedTrial, find_candidate
 from archsearch.record.trial import SearchRow
 from archsearch.registry.kept_evidence import (
     about_candidate,
@@ -170,7 +166,7 @@ def promote(
     ):
         champion = registry.holder(model, request.alias)
         _refuse_repetition(registry, model, candidate, champion, request)
-        network = candidate.model()
+        network = candidate.network()
         reading = read_test_split(database, candidate, network)
         if tell_of_reading(database, search, runs, read_trials(database, search.id)):
             with contextlib.suppress(BusyError):  # whoever delivers now, delivers this too
@@ -250,7 +246,7 @@ def roll_back(store: TrackingStore, model: str, alias: str) -> RolledBack:
 def _refuse_repetition(
     registry: Registry,
     model: str,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     champion: RegisteredVersion | None,
     request: PromotionRequest,
 ) -> None:

@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 from archsearch.record import tables as t
 from archsearch.record.cells import Count, Milliseconds, Whole
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchStarted
+from archsearch.record.outbox import Outbox
 from archsearch.storage import StoragePath
 
 # What `engine.worker` logs first: time, process, level, then the attempt and its machine.
@@ -56,16 +58,8 @@ def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
 
 def read_code_version(database: Database, search_id: int) -> dict[str, str]:
     """The code that the newest driver ran: release, and commit where known; empty if unknown."""
-    query = (
-        sa.select(t.outbox.c.payload)
-        .where(t.outbox.c.search_id == search_id, t.outbox.c.kind == "search_started")
-        .order_by(t.outbox.c.id.desc())
-        .limit(1)
-    )
-    with database.read() as connection:
-        payload = connection.scalar(query)
-    tags = payload.get("tags") if isinstance(payload, dict) else None
-    return {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
+    last = Outbox(database, search_id).last(SearchStarted.KIND)
+    return last.payload.tags if last and isinstance(last.payload, SearchStarted) else {}
 
 
 def workers_in_log(log: StoragePath) -> dict[int, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archsearch.errors import UnfitError
+from archsearch.record.cells import finite
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import TrialRecord
 from archsearch.training.checkpoint_file import parse_checkpoint_name
@@ -82,7 +83,7 @@ def _contradiction(number: int, trial: TrialRecord) -> str | None:
         return f"the configuration of {who} is not that of its digest"
     if [epoch.epoch for epoch in trial.epochs] != list(range(1, len(trial.epochs) + 1)):
         return f"the epochs of {who} are not all there"
-    if any(epoch.val_accuracy != epoch.result.get("val_accuracy") for epoch in trial.epochs):
+    if any(epoch.val_accuracy != finite(epoch.result.val_accuracy) for epoch in trial.epochs):
         return f"{who} has two accuracies for one epoch"
     if trial.outcome == "completed" and len(trial.epochs) != trial.config.max_epochs:
         return f"{who} is completed after {len(trial.epochs)} of {trial.config.max_epochs} epochs"

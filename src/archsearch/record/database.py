@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from archsearch.errors import UnfitError
 from archsearch.record import schema, tables
+from archsearch.record.cells import NEWER_FORMAT
 from archsearch.record.engines import (
     Mode,
     make_folder,
@@ -242,6 +243,16 @@ class Database:
                 raise UnfitError(
                     f"{self.label}: this archsearch does not know {place} of {who}, which a newer "
                     "release may have written; use that one"
+                ) from None
+            if first["type"] == NEWER_FORMAT:
+                raise UnfitError(
+                    f"{self.label}: the {place} of {who} is in a format of version "
+                    f"{first['ctx']['version']}, which a newer release has written; use that one"
+                ) from None
+            if first["type"] == NEWER_FORMAT:
+                raise UnfitError(
+                    f"{self.label}: the {place} of {who} is in a format of version "
+                    f"{first['ctx']['version']}, which a newer release has written; use that one"
                 ) from None
             raise self.damaged(f"{place} of {who} is none") from None
 

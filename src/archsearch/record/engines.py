@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from archsearch.errors import UnfitError, UsageError
-from archsearch.record.failures import BUSY_SECONDS
+from archsearch.record import failures
 
 _NETWORK_PATIENCE = {
     "connect_timeout": 10,
@@ -65,7 +65,7 @@ def sqlite_connection(path: Path, mode: Mode) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=failures.BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from archsearch.record import tables as t
-from archsearch.record.cells import Cell, Count, Milliseconds, Whole
+from archsearch.record.cells import Count, Milliseconds, Whole
 from archsearch.record.database import DamagedRecordError, Database, now_ms
+from archsearch.record.messages import PAYLOADS, Payload
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -20,35 +23,63 @@ class Message:
 
     Attributes:
         id: Its place in the order.
-        kind: `search_started`, `trial_started`, `epoch`, `trial_ended`, `search_ended` or
-            `winner_read`.
         number: The trial, if it concerns one.
+        payload: What happened.
         created_ms: When it happened; the time stamp of its metric points, however often sent.
     """
 
+    id: int
+    number: int | None
+    payload: Payload
+    created_ms: int
+
+    @property
+    def kind(self) -> str:
+        """What the record calls its kind."""
+        return self.payload.KIND
+
+
+@dataclass(frozen=True)
+class _Row(Generic[P]):
     id: Whole
-    kind: str
     number: Count | None
-    payload: Cell
+    payload: P
     created_ms: Milliseconds
 
 
-_MESSAGE = TypeAdapter(Message)
+_COLUMNS = tuple(t.outbox.c[name] for name in ("id", "kind", "number", "payload", "created_ms"))
+_ROWS: dict[str, TypeAdapter[_Row[Payload]]] = {
+    kind: TypeAdapter(_Row[payload])  # type: ignore[valid-type]
+    for kind, payload in PAYLOADS.items()
+}
 
 
 def post(
-    connection: sa.Connection,
-    search_id: int,
-    kind: str,
-    payload: dict[str, Any],
-    number: int | None = None,
+    connection: sa.Connection, search_id: int, payload: Payload, number: int | None = None
 ) -> None:
     """Add a message, in the transaction that writes what it tells of."""
     connection.execute(
         t.outbox.insert().values(
-            search_id=search_id, kind=kind, number=number, payload=payload, created_ms=now_ms()
+            search_id=search_id,
+            kind=payload.KIND,
+            number=number,
+            payload=payload.stored(),
+            created_ms=now_ms(),
         )
     )
+
+
+def _message(database: Database, row: sa.Row[Any]) -> Message:
+    """A row of the outbox, typed by its kind.
+
+    Raises:
+        UnfitError: The record is damaged, or a newer release has written it.
+    """
+    form = _ROWS.get(row.kind)
+    if form is None:
+        raise database.damaged(f"kind of a message to tracking is {row.kind!r}")
+    found = database.validated(form, row, f"a message to tracking ({row.kind})")
+    return Message(found.id, found.number, found.payload, found.created_ms)
 
 
 class Outbox:
@@ -61,21 +92,19 @@ class Outbox:
     def last(self, *kinds: str) -> Message | None:
         """The newest message of these kinds, delivered or not."""
         query = (
-            sa.select(*(t.outbox.c[f] for f in Message.__dataclass_fields__))
+            sa.select(*_COLUMNS)
             .where(t.outbox.c.search_id == self._search_id, t.outbox.c.kind.in_(kinds))
             .order_by(t.outbox.c.id.desc())
             .limit(1)
         )
         with self._database.read() as connection:
             row = connection.execute(query).first()
-            if row is None:
-                return None
-            return self._database.validated(_MESSAGE, row, "a message to tracking")
+        return None if row is None else _message(self._database, row)
 
-    def add(self, kind: str, payload: dict[str, Any]) -> None:
+    def add(self, payload: Payload) -> None:
         """Add a message about what was learnt without a driver: a reading of the test split."""
         with self._database.write() as connection:
-            post(connection, self._search_id, kind, payload)
+            post(connection, self._search_id, payload)
 
 
 class Deliveries:
@@ -94,18 +123,15 @@ class Deliveries:
 
     def waiting(self, limit: int = 500) -> list[Message]:
         """The oldest undelivered messages, in order."""
-        columns = (t.outbox.c[f] for f in Message.__dataclass_fields__)
         query = (
-            sa.select(*columns)
+            sa.select(*_COLUMNS)
             .where(t.outbox.c.search_id == self._search_id, ~t.outbox.c.delivered)
             .order_by(t.outbox.c.id)
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [
-                self._database.validated(_MESSAGE, row, "a message to tracking")
-                for row in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
+        return [_message(self._database, row) for row in rows]
 
     def count_waiting(self) -> int:
         """How many messages are not delivered yet."""

@@ -44,7 +44,7 @@ class RunsFolder:
 
     def of(self, search: SearchRow) -> SearchPaths:
         """The folder of a recorded search, and the storage that its record names."""
-        return self.search(search.name, search.settings.get("storage"))
+        return self.search(search.name, search.settings.storage)
 
     @property
     def mlflow(self) -> Path:

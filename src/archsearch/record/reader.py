@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import sqlalchemy as sa
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.record import tables as t
 from archsearch.record.database import Database
 from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
 
+Record = TypeVar("Record")
+
 _NAMED = TypeAdapter(dict[str, str])
 _SEARCH = TypeAdapter(SearchRow)
 _TRIAL = TypeAdapter(TrialRecord)
 _EPOCH = TypeAdapter(EpochRecord)
+_TRIALS = TypeAdapter(list[TrialRecord])
+_EPOCHS = TypeAdapter(list[EpochRecord])
 _REFUSAL = TypeAdapter(Refusal)
 
 
@@ -63,25 +70,46 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
     """
     with database.read() as connection:
 
-        def rows(table: sa.Table, *order: str) -> list[sa.Row[tuple[object, ...]]]:
-            query = sa.select(table).where(table.c.search_id == search_id)
+        def rows(table: sa.Table, *order: str) -> list[sa.Row[Any]]:
+            # Results as text: many thousands of them, which are parsed where they are validated.
+            columns = (
+                sa.cast(c, sa.Text).label(c.key) if c is t.epochs.c.result else c for c in table.c
+            )
+            query = sa.select(*columns).where(table.c.search_id == search_id)
             return list(connection.execute(query.order_by(*(table.c[o] for o in order))))
 
-        records = [
-            database.validated(_TRIAL, row, f"trial {row.number}")
-            for row in rows(t.trials, "number")
-        ]
+        found = rows(t.trials, "number")
+        records = _validated(database, _TRIALS, _TRIAL, found, lambda row: f"trial {row.number}")
         by_number = {record.number: record for record in records}
         try:
             for row in rows(t.attempts, "number", "attempt"):
                 by_number[row.number].attempts[row.attempt] = row.ended
-            for row in rows(t.epochs, "number", "epoch"):
-                who = f"epoch {row.epoch} of trial {row.number}"
-                epoch = database.validated(_EPOCH, row, who)
+            found = rows(t.epochs, "number", "epoch")
+            epochs = _validated(database, _EPOCHS, _EPOCH, found, _which_epoch)
+            for row, epoch in zip(found, epochs, strict=True):
                 by_number[row.number].epochs.append(epoch)
         except KeyError as error:
             raise database.damaged(f"trial {error} is missing") from None
     return records
+
+
+def _which_epoch(row: sa.Row[Any]) -> str:
+    return f"epoch {row.epoch} of trial {row.number}"
+
+
+def _validated(
+    database: Database,
+    all_of_them: TypeAdapter[list[Record]],
+    one: TypeAdapter[Record],
+    rows: Sequence[sa.Row[Any]],
+    who: Callable[[sa.Row[Any]], str],
+) -> list[Record]:
+    """Many rows at once, which is twice as fast; a damaged one is then looked for by itself."""
+    names = rows[0]._fields if rows else ()
+    try:
+        return all_of_them.validate_python([dict(zip(names, row, strict=True)) for row in rows])
+    except ValidationError:
+        return [database.validated(one, row, who(row)) for row in rows]
 
 
 def read_refusals(database: Database, search_id: int) -> list[Refusal]:

@@ -67,8 +67,8 @@ class SearchStatus:
             "driver": lease.describe(self.search.holder)
             if self.search.holder and self.state == "running"
             else None,
-            "identity": self.search.identity,
-            "settings": self.search.settings,
+            "identity": self.search.identity.as_json(),
+            "settings": self.search.settings.as_json(),
             "outcomes": self.outcomes,
             "trials": [told(trial) for trial in self.trials],
             "refused": len(self.refusals),
@@ -99,7 +99,7 @@ def _trial_json(trial: TrialRecord) -> dict[str, Any]:
         "shadow_rung_epochs": trial.shadow_rung_epochs,
         "attempts": len(trial.attempts),
         "params": trial.params,
-        "complexity": trial.complexity,
+        "complexity": trial.complexity.as_json(),
     }
 
 
@@ -119,7 +119,7 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
             trials=read_trials(database, search.id),
             refusals=read_refusals(database, search.id),
             undelivered=Deliveries(
-                database, search.id, search.settings.get("tracking_uri") or "default"
+                database, search.id, search.settings.tracking_uri or "default"
             ).count_waiting(),
             paths=runs.of(search),
             readings=read_readings(database, search.id),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from archsearch.errors import NoTrialSucceededError, UnfitError, UsageError
+from archsearch.errors import (
+    NoTrialSucceededError,
+    PromotionRefusedError,
+    UnfitError,
+    UsageError,
+)
 from archsearch.record.database import Database
-from archsearch.record.paths import SearchPaths
+from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import read_trials
+from archsearch.record.readings import Subject
 from archsearch.record.trial import SearchRow, TrialRecord, incumbent
 from archsearch.schema import PreparedData
 from archsearch.spaces.trial_config import TrialConfig
@@ -22,17 +28,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedTrial:
-    """One trial and its verified checkpoint."""
+    """One trial, its verified checkpoint and its data.
+
+    Attributes:
+        search: Whose it is.
+        trial: What the record says of it.
+        checkpoint: After its last recorded epoch, or a later one of a trial that runs.
+        data: What it was trained on: as it was where that was, or here; see `find_candidate`.
+    """
 
     search: SearchRow
     trial: TrialRecord
-    config: TrialConfig
     checkpoint: Checkpoint
+    data: PreparedData
 
     @property
-    def data(self) -> PreparedData:
-        """What it was trained on, as it was where it was trained."""
-        return PreparedData.model_validate(self.search.settings["data"])
+    def config(self) -> TrialConfig:
+        """What was trained."""
+        return self.trial.config
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the checkpoint's payload: what makes two trained trials the same model."""
+        return self.checkpoint.header.payload_sha256
+
+    @property
+    def key(self) -> str:
+        """The unique tag of its logged model and model version."""
+        return f"{self.search.uuid}/trial-{self.trial.number}/model-{self.checksum[:16]}"
+
+    @property
+    def subject(self) -> Subject:
+        """What its reading of the test split is filed under."""
+        return Subject(self.trial.number, self.checksum, self.data.digest)
 
     def network(self) -> nn.Module:
         """The averaged network, on the processor, in evaluation mode."""
@@ -54,7 +82,41 @@ def trained_trial(
     trials = read_trials(database, search.id)
     trial = _incumbent(search, trials) if number is None else _numbered(search, trials, number)
     checkpoint = _last_checkpoint(trial, paths.trial(trial.number).checkpoints)
-    return TrainedTrial(search, trial, trial.config, checkpoint)
+    return TrainedTrial(search, trial, checkpoint, search.settings.data)
+
+
+def find_candidate(
+    database: Database, search: SearchRow, runs: RunsFolder, number: int | None = None
+) -> TrainedTrial:
+    """A completed trial of a search, with its data on this machine: what can be promoted.
+
+    Args:
+        database: The record.
+        search: Whose trial.
+        runs: Where its files are.
+        number: Which trial; by default the best one by validation accuracy.
+
+    Raises:
+        UsageError: There is no such trial.
+        NoTrialSucceededError: No trial completed.
+        PromotionRefusedError: The trial was not trained to the end.
+        UnfitError: Its checkpoint or its data is not here, or is not what the record says.
+    """
+    from archsearch.record.test_split import data_on_this_machine
+
+    if number is not None:
+        _require_completed(search, read_trials(database, search.id), number)
+    found = trained_trial(database, search, runs.of(search), number)
+    return replace(found, data=data_on_this_machine(search, runs))
+
+
+def _require_completed(search: SearchRow, trials: list[TrialRecord], number: int) -> None:
+    for trial in trials:
+        if trial.number == number and trial.outcome != "completed":
+            raise PromotionRefusedError(
+                f"trial {number} ({trial.name}) of {search.name!r} was not trained to the end "
+                f"({trial.outcome or 'unfinished'}): only completed trials have a model to promote"
+            )
 
 
 def _incumbent(search: SearchRow, trials: list[TrialRecord]) -> TrialRecord:

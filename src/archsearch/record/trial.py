@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from archsearch.halving.arms import CONFIRM
 from archsearch.record.cells import (
     Cell,
-    ComplexityCell,
     Count,
     Digest,
     HolderCell,
-    IdentityCell,
     Milliseconds,
     ParamsCell,
-    ResultCell,
+    SearchIdentity,
     Seconds,
-    SettingsCell,
+    StoredResult,
+    TrialComplexity,
     Whole,
 )
+from archsearch.record.settings import SearchSettings
 from archsearch.spaces.trial_config import TrialConfig
 
 Outcome = Literal["completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"]
@@ -32,20 +32,19 @@ class EpochRecord:
     """One finished epoch.
 
     Attributes:
-        result: An `EpochResult`'s fields, null where not finite.
+        val_accuracy: None where it was not finite.
+        result: What the worker has measured; NaN where it was not finite.
         sequence: Its place among all recorded epochs; None before the database has given it.
-        load: What the worker asked of its machine; told to tracking, not kept with the epoch.
     """
 
     epoch: Whole
     attempt: Whole
     val_accuracy: float | None
-    result: ResultCell
+    result: StoredResult
     checkpoint: str | None
     checksum: Digest | None
     created_ms: Milliseconds
     sequence: int | None = None
-    load: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class TrialRecord:
     params: ParamsCell
     config: TrialConfig
     config_digest: Digest
-    complexity: ComplexityCell
+    complexity: TrialComplexity
     outcome: Outcome | None
     reason: str | None
     rung_epochs: Whole | None
@@ -113,13 +112,19 @@ class Refusal:
 
 @dataclass(frozen=True)
 class SearchRow:
-    """What the record says of one search as a whole."""
+    """What the record says of one search as a whole.
+
+    Attributes:
+        identity: What a resume may not change.
+        settings: What the last driver was asked for.
+        space: As it was written; a newer release may know more fields of it than this one.
+    """
 
     id: Whole
     uuid: str
     name: str
-    identity: IdentityCell
-    settings: SettingsCell
+    identity: SearchIdentity
+    settings: SearchSettings
     space: Cell
     created_ms: Milliseconds
     seconds: Seconds

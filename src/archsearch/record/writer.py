@@ -10,16 +10,27 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from archsearch.record import lease
 from archsearch.record import tables as t
+from archsearch.record.cells import Cell, SearchIdentity, result_cell
 from archsearch.record.database import Database, now_ms
+from archsearch.record.messages import (
+    EpochEnded,
+    Payload,
+    SearchEnded,
+    SearchStarted,
+    SystemMetrics,
+    TrialEnded,
+    TrialStarted,
+)
 from archsearch.record.outbox import post
 from archsearch.record.reader import find_search
+from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import EpochRecord, Outcome, Refusal, SearchRow, TrialRecord
 
 
@@ -36,9 +47,9 @@ def create_search(
     database: Database,
     name: str,
     *,
-    identity: dict[str, Any],
-    settings: dict[str, Any],
-    space: dict[str, Any],
+    identity: SearchIdentity,
+    settings: SearchSettings,
+    space: Cell,
 ) -> SearchRow:
     """The search of that name, made if need be; of two drivers that try, one makes it."""
     with database.write_alone() as connection:
@@ -48,8 +59,8 @@ def create_search(
                 t.searches.insert().values(
                     uuid=uuid.uuid4().hex,
                     name=name,
-                    identity=identity,
-                    settings=settings,
+                    identity=identity.stored(),
+                    settings=settings.stored(),
                     space=space,
                     created_ms=now_ms(),
                 )
@@ -79,6 +90,7 @@ class TrialWriter(Protocol):
         number: int,
         epoch: EpochRecord,
         *,
+        load: SystemMetrics | None = None,
         shadow_rung_epochs: int | None = None,
         ending: Ending | None = None,
     ) -> None:
@@ -104,14 +116,8 @@ class Writer:
             lease.check(connection, self.search_id, self._token)
             yield connection
 
-    def _post(
-        self,
-        connection: Connection,
-        kind: str,
-        payload: dict[str, Any],
-        number: int | None = None,
-    ) -> None:
-        post(connection, self.search_id, kind, payload, number)
+    def _post(self, connection: Connection, payload: Payload, number: int | None = None) -> None:
+        post(connection, self.search_id, payload, number)
 
     def beat(self, seconds: float) -> None:
         """See `lease.beat`."""
@@ -121,39 +127,34 @@ class Writer:
         """See `lease.release`."""
         lease.release(self.database, self.search_id, self._token)
 
-    def start(
-        self,
-        settings: dict[str, Any],
-        announcement: dict[str, Any],
-        *,
-        wider: dict[str, Any] | None = None,
-    ) -> None:
-        """A driver begins or continues; `settings` may differ from the last one's.
+    def start(self, announcement: SearchStarted, *, is_wider: bool = False) -> None:
+        """A driver begins or continues; what it is asked for may differ from the last time.
 
         Args:
-            settings: What is asked for now.
-            announcement: What tracking is told.
-            wider: The `identity` and the `space` of a search whose space has become wider.
+            announcement: What tracking is told; the record keeps the settings in it.
+            is_wider: Whether the search's space has become wider: then the record keeps the
+                announcement's identity and space too.
         """
+        values = {"settings": announcement.settings.stored()}
+        if is_wider:
+            values |= {"identity": announcement.identity.stored(), "space": announcement.space}
         with self._event() as connection:
             connection.execute(
                 t.searches.update()
                 .where(t.searches.c.id == self.search_id)
-                .values(settings=settings, finished=False, ending=None, **(wider or {}))
+                .values(finished=False, ending=None, **values)
             )
-            self._post(connection, "search_started", announcement)
+            self._post(connection, announcement)
 
-    def finish(self, *, finished: bool, ending: str, summary: dict[str, Any]) -> None:
+    def finish(self, summary: SearchEnded) -> None:
         """A driver ends; `finished` when nothing of what was asked for is left to do."""
         with self._event() as connection:
             connection.execute(
                 t.searches.update()
                 .where(t.searches.c.id == self.search_id)
-                .values(finished=finished, ending=ending)
+                .values(finished=summary.finished, ending=summary.ending)
             )
-            self._post(
-                connection, "search_ended", summary | {"finished": finished, "ending": ending}
-            )
+            self._post(connection, summary)
 
     def refuse(self, refusal: Refusal) -> None:
         """A draw took no number."""
@@ -167,12 +168,18 @@ class Writer:
         with self._event() as connection:
             values = {k: v for k, v in vars(trial).items() if k not in ("attempts", "epochs")}
             values["config"] = trial.config.model_dump(mode="json")
+            values["complexity"] = trial.complexity.stored()
             connection.execute(t.trials.insert().values(search_id=self.search_id, **values))
             self._add_attempt(connection, trial.number, 1)
-            payload = {
-                k: values[k] for k in ("family", "name", "arm", "params", "config", "complexity")
-            }
-            self._post(connection, "trial_started", payload, trial.number)
+            started = TrialStarted(
+                family=trial.family,
+                name=trial.name,
+                arm=trial.arm,
+                params=trial.params,
+                config=trial.config,
+                complexity=trial.complexity,
+            )
+            self._post(connection, started, trial.number)
 
     def add_attempt(self, number: int, attempt: int) -> None:
         """An unfinished trial is issued again."""
@@ -207,6 +214,7 @@ class Writer:
         number: int,
         epoch: EpochRecord,
         *,
+        load: SystemMetrics | None = None,
         shadow_rung_epochs: int | None = None,
         ending: Ending | None = None,
     ) -> None:
@@ -218,16 +226,18 @@ class Writer:
         Args:
             number: The trial.
             epoch: One that is not recorded yet.
+            load: What the worker asked of its machine, for tracking alone.
             shadow_rung_epochs: Set at the epoch at which the rule would have stopped the trial.
             ending: Set when the trial ends with it.
         """
-        values = {k: v for k, v in vars(epoch).items() if k not in ("sequence", "load")}
+        values = {k: v for k, v in vars(epoch).items() if k != "sequence"}
+        values["result"] = result_cell(epoch.result)
         with self._event() as connection:
             connection.execute(
                 t.epochs.insert().values(search_id=self.search_id, number=number, **values)
             )
-            payload = {"epoch": epoch.epoch, "result": epoch.result, "load": epoch.load}
-            self._post(connection, "epoch", payload, number)
+            told = EpochEnded(epoch=epoch.epoch, result=epoch.result, load=load)
+            self._post(connection, told, number)
             if shadow_rung_epochs is not None:
                 connection.execute(
                     self._trial(number).values(shadow_rung_epochs=shadow_rung_epochs)
@@ -243,7 +253,7 @@ class Writer:
     def _end(self, connection: Connection, number: int, ending: Ending) -> None:
         connection.execute(self._trial(number).values(**vars(ending), finished_ms=now_ms()))
         self._end_attempts(connection, number, "finished", ending.reason)
-        self._post(connection, "trial_ended", dict(vars(ending)), number)
+        self._post(connection, TrialEnded(**vars(ending)), number)
 
     def _trial(self, number: int) -> sa.Update:
         return t.trials.update().where(

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from archsearch.data import load_test
 from archsearch.errors import PromotionRefusedError, UnfitError
-from archsearch.record.candidate import Candidate
 from archsearch.record.database import Database
 from archsearch.record.readings import Subject, find_reading
+from archsearch.record.trained import TrainedTrial
 from archsearch.registry import evidence
 from archsearch.registry.evidence import Answers
 from archsearch.registry.registered_version import RegisteredVersion
@@ -27,7 +27,7 @@ from archsearch.tracking.client import sentence
 def champion_answers(
     registry: Registry,
     champion: RegisteredVersion,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     database: Database,
     labels: npt.NDArray[np.int64],
 ) -> Answers:
@@ -108,7 +108,7 @@ def keep_card(
     return f"{root.rstrip('/')}/{evidence.FOLDER}/{evidence.CARD_MARKDOWN}"
 
 
-def about_candidate(candidate: Candidate) -> dict[str, str]:
+def about_candidate(candidate: TrainedTrial) -> dict[str, str]:
     """Whose answers on what, as `keep_answers` is told."""
     return {"data_digest": candidate.data.digest, "checkpoint_sha256": candidate.checksum}
 
@@ -121,7 +121,7 @@ def _about(tags: Mapping[str, str], data_digest: str) -> dict[str, str]:
 
 
 def _recorded_answers(
-    champion: RegisteredVersion, candidate: Candidate, database: Database
+    champion: RegisteredVersion, candidate: TrainedTrial, database: Database
 ) -> npt.NDArray[np.int64] | None:
     tags = champion.tags
     number, checksum = tags.get("trial", ""), tags.get("checkpoint_sha256")
@@ -159,7 +159,7 @@ def _fetched(
 
 
 def _evaluated(
-    registry: Registry, champion: RegisteredVersion, candidate: Candidate
+    registry: Registry, champion: RegisteredVersion, candidate: TrainedTrial
 ) -> npt.NDArray[np.int64]:
     from archsearch.registry.package import Package
     from archsearch.training.objective import answers_of

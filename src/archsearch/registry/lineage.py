@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from archsearch.record.candidate import Candidate
 from archsearch.record.readings import TestReading
+from archsearch.record.trained import TrainedTrial
 from archsearch.tracking.translation import UNIQUE_TAG, as_tags
 from archsearch.training.standalone import INPUT
 
 
-def lineage(candidate: Candidate, reading: TestReading) -> dict[str, str]:
+def lineage(candidate: TrainedTrial, reading: TestReading) -> dict[str, str]:
     """Tags of the logged model and of the model version."""
     trial, search = candidate.trial, candidate.search
     return as_tags(
@@ -33,7 +33,7 @@ def lineage(candidate: Candidate, reading: TestReading) -> dict[str, str]:
     )
 
 
-def metadata(candidate: Candidate) -> dict[str, Any]:
+def metadata(candidate: TrainedTrial) -> dict[str, Any]:
     """What travels inside the model: what goes in, what comes out, what it is."""
     return {
         "input": INPUT,
@@ -48,7 +48,7 @@ def metadata(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def description(candidate: Candidate, reading: TestReading) -> str:
+def description(candidate: TrainedTrial, reading: TestReading) -> str:
     """A sentence for the version's page."""
     trial = candidate.trial
     return (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from archsearch.record.candidate import Candidate
 from archsearch.record.readings import TestReading
+from archsearch.record.trained import TrainedTrial
 from archsearch.registry.lineage import lineage, metadata
 from archsearch.registry.package import save_package
 from archsearch.registry.registered_version import RegisteredVersion
@@ -29,7 +29,7 @@ _VERSIONS_TAG = "mlflow.modelVersions"
 def log_model(
     client: MlflowClient,
     runs: KnownRuns,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     network: nn.Module,
     images: torch.Tensor,
     reading: TestReading,
@@ -84,7 +84,7 @@ def _find(client: MlflowClient, experiment: str, key: str) -> LoggedModel | None
 def _upload(
     client: MlflowClient,
     model: LoggedModel,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     network: nn.Module,
     images: torch.Tensor,
 ) -> LoggedModel:
@@ -108,7 +108,7 @@ def _link(
     client: MlflowClient,
     model: LoggedModel,
     run_id: str,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     reading: TestReading,
 ) -> None:
     """Show the model on its run's page, with its score; a second time changes nothing."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from archsearch.data import load_resident
 from archsearch.errors import UnfitError
-from archsearch.record.candidate import Candidate
 from archsearch.record.database import Database
 from archsearch.record.outbox import Deliveries
 from archsearch.record.readings import TestReading
+from archsearch.record.trained import TrainedTrial
 from archsearch.record.trial import SearchRow
 from archsearch.registry.lineage import description, lineage
 from archsearch.registry.registered_version import RegisteredVersion
@@ -87,7 +87,7 @@ def delivered_runs(
 def register(
     registry: Registry,
     runs: KnownRuns,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     network: nn.Module,
     reading: TestReading,
     model: str,
@@ -120,7 +120,7 @@ def register(
 def _version(
     registry: Registry,
     model: str,
-    candidate: Candidate,
+    candidate: TrainedTrial,
     logged: LoggedModel,
     reading: TestReading,
 ) -> RegisteredVersion:

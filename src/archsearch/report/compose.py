@@ -86,7 +86,6 @@ def _status(recorded: RecordedSearch) -> str:
 
 def _facts(search: OpenedSearch) -> tuple[Fact, ...]:
     recorded = search.recorded
-    data = recorded.option("data")
     best, winner = next(iter(search.leaderboard), None), search.winner
     facts = []
     if winner is not None and winner.estimate is not None:
@@ -102,6 +101,5 @@ def _facts(search: OpenedSearch) -> tuple[Fact, ...]:
         Fact("epochs", f"{sum(len(t.epochs) for t in recorded.trials):,}"),
         Fact("running time", duration(recorded.search.seconds)),
     ]
-    if isinstance(data, dict) and data.get("name"):
-        facts.append(Fact("data", str(data["name"]).replace("_", " ")))
+    facts.append(Fact("data", recorded.search.settings.data.name.replace("_", " ")))
     return tuple(facts)

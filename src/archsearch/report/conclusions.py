@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archsearch.analysis.finalists import Confirmed
-from archsearch.analysis.members import Budget
-from archsearch.analysis.pareto import train_seconds
+from archsearch.analysis.members import Budget, device_seconds
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.superiority import Superiority
 from archsearch.analysis.verdict import Verdict
@@ -251,8 +250,8 @@ def trial_row(trial: TrialRecord) -> tuple[Cell, ...]:
         accuracy(trial.val_accuracy),
         words(trial.family),
         number(trial.number, "d"),
-        number(trial.complexity.get("params")),
-        number(trial.complexity.get("macs")),
-        seconds_cell(train_seconds(trial)),
+        number(trial.complexity.params),
+        number(trial.complexity.macs),
+        seconds_cell(device_seconds(trial)),
         words(trial.arm),
     )

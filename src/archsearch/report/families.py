@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from archsearch.analysis.finalists import Confirmed
-from archsearch.analysis.pareto import COSTS, front_of, train_seconds
+from archsearch.analysis.members import device_seconds
+from archsearch.analysis.pareto import COSTS, front_of
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.verdict import Verdict
 from archsearch.record.trial import leaderboard
@@ -103,5 +104,5 @@ def _family_row(
         words(best.arm if best else "–"),
         accuracy(max(estimates, default=None)),
         number(sum(len(t.epochs) for t in trials)),
-        seconds_cell(sum(train_seconds(t) for t in trials)),
+        seconds_cell(sum(device_seconds(t) for t in trials)),
     )

@@ -63,13 +63,12 @@ def _continued(recorded: RecordedSearch) -> str:
 def _request(recorded: RecordedSearch) -> list[str]:
     """What was asked for, every choice written out: a later release may have other defaults."""
     words = ["--space", _space(recorded)]
-    data = recorded.option("data")
-    if isinstance(data, dict) and data.get("name"):
-        words += ["--data", str(data["name"])]
-    if recorded.option("data_dir"):
-        words += ["--data-dir", str(recorded.option("data_dir"))]
+    settings = recorded.search.settings
+    words += ["--data", settings.data.name]
+    if settings.data_dir:
+        words += ["--data-dir", settings.data_dir]
     for field in _DECISIVE:
-        value = recorded.option(field)
+        value = getattr(settings, field)
         if value is True:
             words.append("--" + field.replace("_", "-"))
         elif value is not None and value is not False:
@@ -80,7 +79,7 @@ def _request(recorded: RecordedSearch) -> list[str]:
 
 def _space(recorded: RecordedSearch) -> str:
     """A shipped space by its name; a file by the copy that the search has kept of it."""
-    asked = str(recorded.option("space") or "")
+    asked = recorded.search.settings.space or ""
     is_path = Path(asked).suffix in (".yaml", ".yml") or "/" in asked or "\\" in asked
     return str(recorded.paths.space) if is_path or not asked else asked
 

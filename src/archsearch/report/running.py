@@ -137,16 +137,14 @@ def _masked(reason: str) -> str:
 
 def reproduction_section(recorded: RecordedSearch) -> Section:
     """Commands and digests: what it takes to get the same again."""
-    data = recorded.option("data")
-    name = data.get("name", "–") if isinstance(data, dict) else "–"
     identity = recorded.search.identity
     rows = [
         ("release", recorded.code.get("archsearch_version", "not recorded")),
         ("commit", recorded.code.get("git_commit", "not recorded")),
-        ("data", f"{name}, digest {identity.get('data', '–')}"),
-        ("split", f"digest {identity.get('split', '–')}"),
-        ("space", f"digest {identity.get('space', '–')}"),
-        ("seed", str(identity.get("seed", "–"))),
+        ("data", f"{recorded.search.settings.data.name}, digest {identity.data}"),
+        ("split", f"digest {identity.split}"),
+        ("space", f"digest {identity.space}"),
+        ("seed", str(identity.seed)),
         ("search", recorded.search.uuid),
     ]
     table = Table(

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.files import atomic_writer
+from archsearch.record.cells import finite
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, IntRange
 from archsearch.training.result import EpochResult
@@ -79,7 +80,7 @@ def _trial_columns(recorded: RecordedSearch) -> list[_Column]:
     started = recorded.epochs_started
 
     def size(key: str) -> Callable[[TrialRecord], object]:
-        return lambda trial: trial.complexity.get(key)
+        return lambda trial: getattr(trial.complexity, key)
 
     return [
         _Column("number", whole, "ours, from 0 without gaps", lambda t: t.number),
@@ -136,7 +137,7 @@ def _num_attempts(trial: TrialRecord) -> int:
 
 
 def _sum(trial: TrialRecord, key: str) -> float:
-    return float(sum(epoch.result.get(key) or 0.0 for epoch in trial.epochs))
+    return float(sum(getattr(epoch.result, key) for epoch in trial.epochs))
 
 
 def _parameter_columns(recorded: RecordedSearch) -> list[_Column]:
@@ -244,8 +245,8 @@ def _epoch_columns() -> list[tuple[str, pa.DataType, str, _EpochValue]]:
 
 def _result_field(name: str, kind: pa.DataType) -> _EpochValue:
     def value(trial: TrialRecord, epoch: EpochRecord) -> Any:
-        plain = epoch.result.get(name)
-        return float(plain) if plain is not None and kind == pa.float64() else plain
+        plain = getattr(epoch.result, name)
+        return finite(plain) if kind == pa.float64() else plain
 
     return value
 

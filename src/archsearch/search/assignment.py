@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from archsearch.record.messages import SystemMetrics
 from archsearch.record.trial import Outcome
 from archsearch.schema import Frozen, PreparedData
 from archsearch.spaces.trial_config import TrialConfig
@@ -33,28 +34,6 @@ class Assignment(Frozen):
     """Of each of them."""
     sync_batch_norm: bool = False
     """Whether BatchNorm normalises by the batch of all workers."""
-
-
-class SystemMetrics(Frozen):
-    """One sample, with what has happened since the last one of the same worker process.
-
-    It explains speeds and tells of leaks; no result depends on it.
-    """
-
-    worker: str
-    """Its host name and process id."""
-    cpu_percent: float | None
-    """Busy share of all processors of the machine since the last sample."""
-    memory_percent: float | None
-    """Of the machine's memory, what is in use by anybody."""
-    worker_memory_mib: float | None
-    """Resident memory of the worker's process."""
-    gpu_name: str | None = None
-    """The product name of the worker's GPU; None where it trains on a processor."""
-    gpu_percent: float | None = None
-    """Busy share of the worker's GPU; None where its driver does not tell."""
-    gpu_memory_mib: float | None = None
-    """What the worker's process has reserved on its GPU; PyTorch keeps what it has reserved."""
 
 
 class EpochReport(Frozen):

@@ -8,7 +8,7 @@ from archsearch.halving.never_stop import NeverStop
 from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import StoppingRule
-from archsearch.search.policy import SamplerName, SchedulerName
+from archsearch.record.policy import SamplerName, SchedulerName
 from archsearch.search.sampler import Sampler
 from archsearch.search.tpe_sampler import TpeSampler
 from archsearch.search.uniform_sampler import UniformSampler

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from archsearch.analysis.unfairness import FairnessWatch
 from archsearch.data import PreparedData
 from archsearch.errors import UnfitError
 from archsearch.halving.decision import Decision
 from archsearch.halving.stopping_rule import Ruling, StoppingRule
+from archsearch.record.cells import finite
 from archsearch.record.database import now_ms
+from archsearch.record.messages import SystemMetrics
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
 from archsearch.record.writer import Ending, TrialWriter
@@ -35,7 +36,7 @@ from archsearch.search.events import (
 from archsearch.search.lost_worker import LostWorker
 from archsearch.search.patience import Patience
 from archsearch.search.remaining import ExhaustedError
-from archsearch.search.rulings import ending_of, finite, is_protected_trial, result_json
+from archsearch.search.rulings import ending_of, is_protected_trial
 from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
 from archsearch.training.checkpoint_file import newest_valid
@@ -280,7 +281,7 @@ class Director:
                 attempt=report.attempt,
                 checkpoint=report.checkpoint,
                 checksum=report.checksum,
-                load=None if report.load is None else report.load.model_dump(mode="json"),
+                load=report.load,
             )
         if self._trials[trial.number].is_finished:
             return Decision.STOP
@@ -294,23 +295,24 @@ class Director:
         attempt: int,
         checkpoint: str | None,
         checksum: str | None,
-        load: dict[str, Any] | None = None,
+        load: SystemMetrics | None = None,
     ) -> None:
         """Record an epoch with what follows from it, in one transaction."""
         epoch = EpochRecord(
             epoch=result.epoch,
             attempt=attempt,
             val_accuracy=finite(result.val_accuracy),
-            result=result_json(result),
+            result=result,
             checkpoint=checkpoint,
             checksum=checksum,
             created_ms=now_ms(),
-            load=load,
         )
         ruling = self._rule(trial, result.epoch, result.val_accuracy)
         shadow = result.epoch if ruling.shadow_stop else None
         ending = ending_of(result, ruling, trial.config.max_epochs)
-        self._writer.add_epoch(trial.number, epoch, shadow_rung_epochs=shadow, ending=ending)
+        self._writer.add_epoch(
+            trial.number, epoch, load=load, shadow_rung_epochs=shadow, ending=ending
+        )
         updated = replace(
             trial,
             epochs=[*trial.epochs, epoch],

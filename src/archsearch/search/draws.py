@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archsearch.halving.arms import Arm, assign_arm, is_random, random_family
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.schema import InputSpec
 from archsearch.search.memory_limit import MemoryLimit
@@ -42,7 +43,7 @@ class Draw:
     arm: Arm
     params: dict[str, Any]
     config: TrialConfig
-    complexity: dict[str, Any]
+    complexity: TrialComplexity
 
     def as_trial(self, number: int, created_ms: int) -> TrialRecord:
         """The trial that it becomes, as it is before its first epoch."""

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from archsearch.errors import UsageError
+from archsearch.record.cells import SearchIdentity
 from archsearch.schema import PreparedData
 from archsearch.search.request import SearchRequest
 from archsearch.spaces.space import SearchSpace
 
-BATCH_SCALE = "batch_scale"
+_COMPARED = tuple(name for name in SearchIdentity.model_fields if name != "earlier_spaces")
 
 
 def identity_of(
     request: SearchRequest, space: SearchSpace, data: PreparedData, batch_scale: int = 1
-) -> dict[str, Any]:
-    """What a resume may not change.
-
-    The scale of the batch is part of it where there is one, and of nobody's name otherwise.
-    """
-    identity = {
-        "space": space.digest,
-        "data": data.digest,
-        "split": data.split_digest,
-        "train_size": request.train_size,
-        "seed": request.seed,
-        "max_epochs": request.max_epochs or space.fidelity.max_epochs,
-        "objective": space.objective,
-    }
-    return identity | ({BATCH_SCALE: batch_scale} if batch_scale > 1 else {})
+) -> SearchIdentity:
+    """What a resume may not change."""
+    return SearchIdentity(
+        space=space.digest,
+        data=data.digest,
+        split=data.split_digest,
+        train_size=request.train_size,
+        seed=request.seed,
+        max_epochs=request.max_epochs or space.fidelity.max_epochs,
+        objective=space.objective,
+        batch_scale=batch_scale,
+    )
 
 
 def check_identity(
     name: str,
-    recorded: dict[str, Any],
-    asked: dict[str, Any],
+    recorded: SearchIdentity,
+    asked: SearchIdentity,
     *,
     space_changes: Sequence[str] = (),
 ) -> None:
@@ -50,12 +47,11 @@ def check_identity(
     Raises:
         UsageError: They differ; the sentence says in what.
     """
-    before, now = ({BATCH_SCALE: 1} | identity for identity in (recorded, asked))
     differences = [
-        f"{key} was {_short(before.get(key))}, now {_short(now[key])}"
+        f"{key} was {_short(getattr(recorded, key))}, now {_short(getattr(asked, key))}"
         + (f" ({'; '.join(space_changes)})" if key == "space" and space_changes else "")
-        for key in now
-        if before.get(key) != now[key]
+        for key in _COMPARED
+        if getattr(recorded, key) != getattr(asked, key)
     ]
     if differences:
         raise UsageError(

@@ -69,17 +69,17 @@ class MemoryLimit:
             A sentence for the user, where it ran out of memory.
         """
         config = trial.config
-        used = [epoch.result.get("micro_batch") for epoch in trial.epochs]
+        used = [epoch.result.micro_batch for epoch in trial.epochs]
         if trial.outcome == "out_of_memory":
             whole = "memory" in trial.attempts.values()
             micro_batch = used[-1] if whole and used else self._asked(config, whole)
-            failed = _seen(trial, config, micro_batch or self._asked(config, whole), whole)
+            failed = _seen(trial, config, micro_batch, whole)
             self._failed.append(failed)
             return (
                 f"trial {trial.number} {RAN_OUT}; {self._predicted(failed)}: what is "
                 "predicted to take as much is refused from now on (--retry-memory tries it again)"
             )
-        if used and used[-1]:
+        if used:
             self._fitted.append(_seen(trial, config, used[-1]))
         return None
 
@@ -128,5 +128,5 @@ class MemoryLimit:
 
 def _seen(trial: TrialRecord, config: TrialConfig, micro_batch: int, whole: bool = False) -> _Seen:
     cost = trial.complexity
-    size = (int(cost["params"]), int(cost["activations"]) * micro_batch)
+    size = (cost.params, cost.activations * micro_batch)
     return _Seen(trial.number, config, micro_batch, size, whole)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from archsearch.errors import UnfitError
 from archsearch.models.complexity import complexity
 from archsearch.models.spec import ArchitectureError
+from archsearch.record.cells import TrialComplexity
 from archsearch.schema import InputSpec
 from archsearch.spaces.limits import Constraints
 from archsearch.spaces.space import SearchSpace
@@ -29,8 +30,8 @@ class InfeasibleError(Exception):
 class CostCheck(Protocol):
     """Knows what a variant costs before it is trained."""
 
-    def check(self, config: TrialConfig) -> dict[str, Any]:
-        """The cost: at least `params` and `macs`.
+    def check(self, config: TrialConfig) -> TrialComplexity:
+        """The cost.
 
         Raises:
             InfeasibleError: The variant must not be trained.
@@ -53,7 +54,7 @@ class Preflight:
     batch_scale: int = 1
     """How many times the recipe's that batch is."""
 
-    def check(self, config: TrialConfig) -> dict[str, Any]:
+    def check(self, config: TrialConfig) -> TrialComplexity:
         """The cost of a variant, counted on the meta device.
 
         `memory_mib` is told only where it is capped: it takes as long again to predict.
@@ -73,7 +74,7 @@ class Preflight:
         except ArchitectureError as error:
             raise InfeasibleError(str(error)) from None
         self._refuse_above(config, params=cost.params, macs=cost.macs)
-        told = cost.model_dump(mode="json")
+        memory_mib = None
         if any(caps.max_memory_mib is not None for caps, _ in self.caps):
             memory = training_memory(
                 config.architecture,
@@ -82,9 +83,9 @@ class Preflight:
                 self.precision,
                 self.num_workers,
             )
-            self._refuse_above(config, memory_mib=memory.peak_mib)
-            told["memory_mib"] = memory.peak_mib
-        return told
+            memory_mib = memory.peak_mib
+            self._refuse_above(config, memory_mib=memory_mib)
+        return TrialComplexity(**cost.model_dump(), memory_mib=memory_mib)
 
     def _refuse_above(
         self,

@@ -11,11 +11,12 @@ from archsearch.analysis.finalists import ConfirmSpec, parse_confirm
 from archsearch.command_line import command_line
 from archsearch.data import data_name
 from archsearch.errors import UsageError
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.paths import checked_name
+from archsearch.record.policy import Policy, SamplerName, SchedulerName
 from archsearch.redaction import shown_address
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.search.parsing import host_and_port
-from archsearch.search.policy import Policy, SamplerName, SchedulerName
 from archsearch.search.preflight import Preflight
 from archsearch.search.slots import TrialShape
 from archsearch.spaces.limits import MAX_EPOCHS, Constraints
@@ -191,11 +192,11 @@ class SearchRequest(Frozen):
         """How the search ends; None without confirm runs."""
         return parse_confirm(self.confirm)
 
-    def chosen_name(self, space: SearchSpace, identity: dict[str, Any]) -> str:
+    def chosen_name(self, space: SearchSpace, identity: SearchIdentity) -> str:
         """The search's name: the user's, or one derived from what a resume may not change."""
         if self.name is not None:
             return self.name
-        return f"{space.name}-{data_name(self.data)}-{digest_of(identity)[:8]}"
+        return f"{space.name}-{data_name(self.data)}-{digest_of(identity.as_json())[:8]}"
 
     def command(self, **changes: object) -> str:
         """The command line that asks for the same, with some fields changed; without secrets."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from archsearch.halving.arms import is_protected
 from archsearch.halving.decision import Decision
@@ -11,14 +10,6 @@ from archsearch.halving.stopping_rule import Ruling
 from archsearch.record.trial import TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.training.result import EpochResult
-
-
-def result_json(result: EpochResult) -> dict[str, Any]:
-    """The result as JSON, with null for what is not finite."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in result.model_dump().items()
-    }
 
 
 def ending_of(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | None:
@@ -35,8 +26,3 @@ def ending_of(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | 
 def is_protected_trial(trial: TrialRecord) -> bool:
     """Whether early stopping leaves this trial alone."""
     return trial.arm == "baseline" or is_protected(trial.arm)  # type: ignore[arg-type]
-
-
-def finite(value: float) -> float | None:
-    """The value, or None for one that the record cannot hold."""
-    return value if math.isfinite(value) else None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from archsearch.record.cells import TrialComplexity
 from archsearch.spaces.parameters import AnyParameter, Choice, Constant, FloatRange, IntRange
 from archsearch.spaces.space import SearchSpace
 from archsearch.spaces.trial_config import TrialConfig
@@ -33,7 +34,7 @@ class World(Protocol):
     """Where curves come from; the same trial always gets the same one.
 
     Obligations: `curve` has an epoch for every epoch up to `config.max_epochs`, or ends with a
-    diverged one; `complexity` has at least `params` and `macs`, both positive.
+    diverged one; `params` and `macs` of `complexity` are positive.
     """
 
     @property
@@ -46,7 +47,7 @@ class World(Protocol):
         """What the curves are, in a few words for a person."""
         ...
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
         """What pre-flight would count."""
         ...
 

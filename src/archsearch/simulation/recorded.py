@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from archsearch.errors import UnfitError, UsageError
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import TrialRecord
 from archsearch.simulation.curves import SimulatedEpoch, positions
 from archsearch.spaces.space import SearchSpace
@@ -26,7 +27,7 @@ class _Known:
     """A recorded trial whose curve is known to its end."""
 
     place: dict[str, float]
-    complexity: dict[str, int]
+    complexity: TrialComplexity
     curve: tuple[SimulatedEpoch, ...]
 
 
@@ -57,7 +58,7 @@ class RecordedWorld:
             place = positions(self._space, trial.config)
         except UsageError:  # recorded under a wider space
             return
-        self._known[trial.family].append(_Known(place, dict(trial.complexity), curve))
+        self._known[trial.family].append(_Known(place, trial.complexity, curve))
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ class RecordedWorld:
         counted = ", ".join(f"{len(known)} {family}" for family, known in self._known.items())
         return f"curves recorded by {self._name} ({counted})"
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
         """The nearest recorded trial's."""
         return self._nearest(config).complexity
 
@@ -93,8 +94,7 @@ def curve_of(trial: TrialRecord) -> tuple[SimulatedEpoch, ...] | None:
     epochs = tuple(
         SimulatedEpoch(
             math.nan if epoch.val_accuracy is None else epoch.val_accuracy,
-            float(epoch.result.get("train_seconds") or 0.0)
-            + float(epoch.result.get("val_seconds") or 0.0),
+            epoch.result.seconds,
         )
         for epoch in trial.epochs
     )

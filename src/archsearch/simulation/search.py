@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from archsearch.data import PreparedData
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import Ladder
+from archsearch.record.cells import TrialComplexity
+from archsearch.record.messages import SystemMetrics
 from archsearch.record.paths import SearchPaths
+from archsearch.record.policy import Policy
 from archsearch.record.trial import EpochRecord, Refusal, TrialRecord
 from archsearch.record.writer import Ending
 from archsearch.search.agenda import Pause
@@ -24,7 +26,6 @@ from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, UnfairnessWarning
 from archsearch.search.patience import Patience
-from archsearch.search.policy import Policy
 from archsearch.search.slots import TrialShape
 from archsearch.simulation.clock import Clock, Run
 from archsearch.simulation.curves import World
@@ -171,9 +172,9 @@ class _Counted:
 
     world: World
 
-    def check(self, config: TrialConfig) -> dict[str, Any]:
+    def check(self, config: TrialConfig) -> TrialComplexity:
         """The cost of a variant."""
-        return dict(self.world.complexity(config))
+        return self.world.complexity(config)
 
 
 class _Unwritten:
@@ -190,6 +191,7 @@ class _Unwritten:
         number: int,
         epoch: EpochRecord,
         *,
+        load: SystemMetrics | None = None,
         shadow_rung_epochs: int | None = None,
         ending: Ending | None = None,
     ) -> None: ...

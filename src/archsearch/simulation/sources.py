@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from archsearch.data import PreparedData
 from archsearch.halving.rungs import Ladder
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search, read_trials
 from archsearch.record.status import existing_record
-from archsearch.search.policy import Policy
 from archsearch.simulation.curves import World
 from archsearch.simulation.recorded import RecordedWorld
 from archsearch.simulation.search import Setting
@@ -44,14 +42,14 @@ def recorded(
     finally:
         database.close()
     space = SearchSpace.model_validate(search.space)
-    max_epochs, rungs = search.identity["max_epochs"], search.settings["rungs"]
+    max_epochs, rungs = search.identity.max_epochs, search.settings.rungs
     setting = Setting(
         space=space,
         ladder=Ladder(min(rungs, default=max_epochs), max_epochs, space.fidelity.reduction_factor),
-        trials=search.settings["trials"],
-        workers=search.settings.get("concurrency") or Setting.workers,
-        policy=Policy.recorded(search.settings),
-        seed=search.identity["seed"],
-        data=PreparedData.model_validate(search.settings["data"]),
+        trials=search.settings.trials,
+        workers=search.settings.concurrency or Setting.workers,
+        policy=search.settings.policy,
+        seed=search.identity.seed,
+        data=search.settings.data,
     )
     return RecordedWorld(name, space, trials), setting

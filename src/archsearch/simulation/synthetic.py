@@ -20,6 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
+from archsearch.record.cells import TrialComplexity
 from archsearch.search.seeds import seed_of
 from archsearch.simulation.curves import SimulatedEpoch, positions
 from archsearch.spaces.space import SearchSpace
@@ -75,7 +76,7 @@ class SyntheticWorld:
     noise: float = 0.005
     seed: int = 0
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
         """Costs within the family's octaves, by where its architecture lies in its ranges."""
         family = self.families[config.architecture.family]
         prefix = f"{config.architecture.family}/"
@@ -83,13 +84,13 @@ class SyntheticWorld:
         place = sum(own) / len(own) if own else 0.5
         low, high = family.octaves
         macs = round(_MACS * 2 ** (low + (high - low) * place))
-        return {"params": macs // 4, "macs": macs, "activations": macs // 16}
+        return TrialComplexity(params=macs // 4, macs=macs, activations=macs // 16)
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
         """The equation's values, in [0, 1]."""
         family = self.families[config.architecture.family]
         generator = np.random.default_rng(seed_of(self.seed, config.seeded_digest))
-        octave = math.log2(self.complexity(config)["macs"] / _MACS)
+        octave = math.log2(self.complexity(config).macs / _MACS)
         limit = family.level + self.slope * octave + family.spread * self._luck(config)
         num_epochs, ends_at = config.max_epochs, None
         if generator.random() < family.diverging:

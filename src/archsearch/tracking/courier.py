@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from archsearch.record.messages import EpochEnded, SearchStarted
 from archsearch.record.outbox import Deliveries, Message
 from archsearch.tracking.tracker import ReplacedError, StartOverError, Tracker
 
@@ -79,7 +80,7 @@ class Courier:
         except StartOverError:
             self._deliveries.redeliver()
             self._verified = False
-            if self._deliveries.waiting(1)[0].kind != "search_started":
+            if self._deliveries.waiting(1)[0].kind != SearchStarted.KIND:
                 raise self._deliveries.damaged("the search's first message is missing") from None
         return dealt
 
@@ -100,7 +101,7 @@ class Courier:
     def _send_one_by_one(self, group: list[Message]) -> None:
         """Something in the group was refused: find out what, on a destination that answers."""
         is_known = self.tracker.knows_search()
-        if not is_known and group[0].kind != "search_started":
+        if not is_known and group[0].kind != SearchStarted.KIND:
             raise StartOverError
         for message in group:
             try:
@@ -130,7 +131,7 @@ def _grouped(messages: list[Message], epochs_per_call: int) -> Iterator[list[Mes
     epochs: dict[int, list[Message]] = {}
     for message in messages:
         number = message.number
-        if message.kind == "epoch" and number is not None:
+        if isinstance(message.payload, EpochEnded) and number is not None:
             waiting = epochs.setdefault(number, [])
             waiting.append(message)
             if len(waiting) == epochs_per_call:

@@ -6,14 +6,22 @@ import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
+from archsearch.record.messages import (
+    EpochEnded,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    WinnerRead,
+)
 from archsearch.record.outbox import Message
 from archsearch.redaction import redact_all
+from archsearch.schema import DataDescription
 from archsearch.storage import storage_path
 from archsearch.tracking import notes
 from archsearch.tracking import translation as translation
-from archsearch.tracking.client import UnknownRunError
 from archsearch.tracking.runs import KnownRuns, ensure_experiment
 from archsearch.tracking.store import TrackingStore
 
@@ -45,20 +53,23 @@ class Projection:
         self._running: set[int] = set()
 
     def send(self, message: Message) -> None:
-        """Send one message that is not an epoch's."""
-        match message.kind:
-            case "search_started":
-                self._start_search(message)
-            case "trial_started":
-                self._start_trial(message)
-            case "trial_ended":
-                self._end_trial(message)
-            case "search_ended":
-                self._end_search(message)
-            case "winner_read":
-                self._tell_reading(message)
+        """Send one message."""
+        created_ms = message.created_ms
+        match message.payload:
+            case SearchStarted() as told:
+                self._start_search(told, created_ms)
+            case TrialStarted() as told:
+                self._start_trial(_number_of(message), told, created_ms)
+            case TrialEnded() as told:
+                self._end_trial(_number_of(message), told, created_ms)
+            case WinnerRead() as told:
+                self._tell_reading(told, created_ms)
+            case SearchEnded() as told:
+                self._end_search(told, created_ms)
+            case EpochEnded():
+                self.send_epochs(_number_of(message), [message])
             case _:
-                raise UnknownRunError(f"the message kind {message.kind!r} is not known")
+                assert_never(message.payload)
 
     def send_epochs(self, number: int, messages: Sequence[Message]) -> None:
         """Send epochs of one trial, at most `EPOCHS_PER_CALL`, in one call."""
@@ -69,46 +80,49 @@ class Projection:
             # It may have waited for the search to be continued, and been marked so.
             self._client.update_run(run_id, status="RUNNING")
             self._running.add(number)
-        metrics = [
-            Metric(key, value, message.created_ms, int(message.payload["epoch"]))
+        epochs = [
+            (message.payload, message.created_ms)
             for message in messages
-            for key, value in translation.epoch_metrics(message.payload).items()
+            if isinstance(message.payload, EpochEnded)
         ]
-        self._log(run_id, tags=translation.epoch_tags(messages[-1].payload), metrics=metrics)
+        metrics = [
+            Metric(key, value, created_ms, told.epoch)
+            for told, created_ms in epochs
+            for key, value in translation.epoch_metrics(told).items()
+        ]
+        self._log(run_id, tags=translation.epoch_tags(epochs[-1][0]), metrics=metrics)
 
-    def _start_search(self, message: Message) -> None:
-        payload = message.payload
-        tags = translation.search_tags(payload)
+    def _start_search(self, told: SearchStarted, created_ms: int) -> None:
+        tags = translation.search_tags(told)
         experiment = ensure_experiment(
-            self._client, self._store, str(payload["space_name"]), translation.question(payload)
+            self._client, self._store, told.space_name, translation.question(told)
         )
-        run_id = self._runs.find_search(experiment, translation.search_key(payload["uuid"]))
+        run_id = self._runs.find_search(experiment, translation.search_key(told.uuid))
         if run_id is None:
             run = self._client.create_run(
                 experiment,
-                start_time=message.created_ms,
-                tags=tags | {"mlflow.note.content": notes.opening_note(payload)},
-                run_name=payload["name"],
+                start_time=created_ms,
+                tags=tags | {"mlflow.note.content": notes.opening_note(told)},
+                run_name=told.name,
             )
             run_id = run.info.run_id
-        self._log(run_id, params=translation.search_params(payload), tags=tags)
-        self._client.log_inputs(run_id, datasets=[_dataset_input(payload["data"])])
+        self._log(run_id, params=translation.search_params(told), tags=tags)
+        self._client.log_inputs(run_id, datasets=[_dataset_input(told.data)])
         self._client.update_run(run_id, status="RUNNING")
         self._runs.remember_search(run_id)
-        self._client.log_dict(run_id, redact_all(payload["space"]), "space.yaml")
-        self._client.log_dict(run_id, redact_all(payload.get("settings", {})), "settings.yaml")
+        self._client.log_dict(run_id, redact_all(told.space), "space.yaml")
+        self._client.log_dict(run_id, redact_all(told.settings.as_json()), "settings.yaml")
 
-    def _start_trial(self, message: Message) -> None:
+    def _start_trial(self, number: int, told: TrialStarted, created_ms: int) -> None:
         from mlflow.entities import Metric
 
-        search, payload = self._runs.search(), message.payload
-        number = translation.number_of(message)
-        tags = translation.trial_tags(search.data.tags, message)
+        search = self._runs.search()
+        tags = translation.trial_tags(search.data.tags, number, told)
         run_id = self._runs.find_trial(number)
         if run_id is None:
             run = self._client.create_run(
                 search.info.experiment_id,
-                start_time=message.created_ms,
+                start_time=created_ms,
                 tags=tags | {"mlflow.parentRunId": search.info.run_id},
                 run_name=tags["mlflow.runName"],
             )
@@ -116,80 +130,78 @@ class Projection:
             self._runs.remember_trial(number, run_id)
         else:
             self._client.update_run(run_id, status="RUNNING")
-        sizes = translation.trial_sizes(payload)
-        metrics = [Metric(k, v, message.created_ms, 0) for k, v in sizes.items()]
-        self._log(run_id, params=translation.trial_params(payload), tags=tags, metrics=metrics)
+        sizes = translation.trial_sizes(told)
+        metrics = [Metric(k, v, created_ms, 0) for k, v in sizes.items()]
+        self._log(run_id, params=translation.trial_params(told), tags=tags, metrics=metrics)
         datasets = list(search.inputs.dataset_inputs) if search.inputs else []
         self._client.log_inputs(run_id, datasets=datasets)
         self._running.add(number)
 
-    def _end_trial(self, message: Message) -> None:
-        number = translation.number_of(message)
+    def _end_trial(self, number: int, told: TrialEnded, created_ms: int) -> None:
         run_id = self._runs.trial(number)
-        self._log(run_id, tags=translation.ending_tags(message.payload))
-        status = translation.STATUS[message.payload["outcome"]]
-        self._client.set_terminated(run_id, status, message.created_ms)
+        self._log(run_id, tags=translation.ending_tags(told))
+        self._client.set_terminated(run_id, translation.STATUS[told.outcome], created_ms)
         self._running.discard(number)
 
-    def _end_search(self, message: Message) -> None:
+    def _end_search(self, told: SearchEnded, created_ms: int) -> None:
         from mlflow.entities import Metric
 
-        search, payload = self._runs.search(), message.payload
+        search = self._runs.search()
         run_id = search.info.run_id
-        board = payload.get("leaderboard") or []
         new_tags = {
-            "ending": payload.get("ending"),
-            "mlflow.note.content": _new_note(search, payload),
+            "ending": told.ending,
+            "mlflow.note.content": _new_note(search, told),
             "mlflow.loggedArtifacts": [{"path": "leaderboard.json", "type": "table"}],
         }
-        best = board[0].get("val_accuracy") if board else None
+        best = told.leaderboard[0].val_accuracy if told.leaderboard else None
         metrics = []
         if best is not None:
-            metrics = [Metric("best_val_accuracy", float(best), message.created_ms, 0)]
-        for key, value in translation.winner_metrics(payload).items():
-            metrics.append(Metric(key, value, message.created_ms, 0))
+            metrics = [Metric("best_val_accuracy", best, created_ms, 0)]
+        for key, value in translation.winner_metrics(told).items():
+            metrics.append(Metric(key, value, created_ms, 0))
         self._log(run_id, tags=translation.as_tags(new_tags), metrics=metrics)
-        self._end_waiting_trials(search, message)
-        status = "FINISHED" if payload.get("finished") else "KILLED"
-        self._client.set_terminated(run_id, status, message.created_ms)
-        self._client.log_text(run_id, notes.leaderboard_table(board), "leaderboard.json")
-        for checkpoint in payload.get("checkpoints") or []:
-            trial = self._runs.trial(int(checkpoint["number"]))
+        self._end_waiting_trials(search, created_ms)
+        status = "FINISHED" if told.finished else "KILLED"
+        self._client.set_terminated(run_id, status, created_ms)
+        table = notes.leaderboard_table(told.leaderboard)
+        self._client.log_text(run_id, table, "leaderboard.json")
+        for checkpoint in told.checkpoints:
+            trial = self._runs.trial(checkpoint.number)
             with contextlib.ExitStack() as stack:
                 try:
-                    path = stack.enter_context(storage_path(checkpoint["path"]).local_copy())
+                    path = stack.enter_context(storage_path(checkpoint.path).local_copy())
                 except (FileNotFoundError, NotADirectoryError, PermissionError):
                     continue  # delivered late, from another machine perhaps: it may be gone
                 self._client.log_artifact(trial, str(path), "checkpoints")
 
-        self._send_reports(run_id, payload)
+        self._send_reports(run_id, told.reports)
 
-    def _tell_reading(self, message: Message) -> None:
+    def _tell_reading(self, told: WinnerRead, created_ms: int) -> None:
         """The test split was read after the search had ended: its note and report are new."""
         from mlflow.entities import Metric
 
-        search, payload = self._runs.search(), message.payload
+        search = self._runs.search()
         name = "winner_test_accuracy"
-        values = [v for k, v in translation.winner_metrics(payload).items() if k == name]
+        values = [v for k, v in translation.winner_metrics(told).items() if k == name]
         self._log(
             search.info.run_id,
-            tags=translation.as_tags({"mlflow.note.content": _new_note(search, payload)}),
-            metrics=[Metric(name, value, message.created_ms, 0) for value in values],
+            tags=translation.as_tags({"mlflow.note.content": _new_note(search, told)}),
+            metrics=[Metric(name, value, created_ms, 0) for value in values],
         )
-        self._send_reports(search.info.run_id, payload)
+        self._send_reports(search.info.run_id, told.reports)
 
-    def _send_reports(self, run_id: str, payload: dict[str, Any]) -> None:
-        for report in payload.get("reports") or []:
+    def _send_reports(self, run_id: str, reports: Sequence[str]) -> None:
+        for report in reports:
             if Path(report).is_file():
                 self._client.log_artifact(run_id, report, "report")
 
-    def _end_waiting_trials(self, search: Run, message: Message) -> None:
+    def _end_waiting_trials(self, search: Run, created_ms: int) -> None:
         """No run is left running by a search that does not run."""
         parent = f"tags.`mlflow.parentRunId` = '{search.info.run_id}'"
         conditions = f"attributes.status = 'RUNNING' AND {parent}"
         for run in self._client.search_runs([search.info.experiment_id], conditions):
             self._log(run.info.run_id, tags={"reason": translation.WAITS})
-            self._client.set_terminated(run.info.run_id, "KILLED", message.created_ms)
+            self._client.set_terminated(run.info.run_id, "KILLED", created_ms)
         self._running.clear()
 
     def _log(
@@ -211,22 +223,30 @@ class Projection:
         )
 
 
-def _new_note(search: Run, payload: dict[str, Any]) -> str:
+def _number_of(message: Message) -> int:
+    """The trial that a message is about."""
+    if message.number is None:
+        raise ValueError(f"message {message.id} ({message.kind}) names no trial")
+    return message.number
+
+
+def _new_note(search: Run, told: SearchEnded) -> str:
     tags = search.data.tags
-    return notes.closing_note(tags.get("mlflow.note.content", ""), payload, tags["mlflow.runName"])
+    return notes.closing_note(tags.get("mlflow.note.content", ""), told, tags["mlflow.runName"])
 
 
-def _dataset_input(data: dict[str, Any]) -> DatasetInput:
+def _dataset_input(data: DataDescription) -> DatasetInput:
     """A data set without its place: paths of a machine mean nothing to others."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    sizes = {k: v for k, v in data.items() if k.startswith("num_") or k.endswith("_size")}
+    fields = data.model_dump(mode="json")
+    sizes = {k: v for k, v in fields.items() if k.startswith("num_") or k.endswith("_size")}
     return DatasetInput(
         Dataset(
-            name=str(data["name"]),
-            digest=str(data["digest"])[:8],  # as long as MLflow's own; the tag has all of it
+            name=data.name,
+            digest=data.digest[:8],  # as long as MLflow's own; the tag has all of it
             source_type="archsearch",
-            source=json.dumps({"name": data["name"]}),
+            source=json.dumps({"name": data.name}),
             profile=json.dumps(sizes),
         ),
         tags=[InputTag("mlflow.data.context", "train")],

@@ -191,7 +191,7 @@ def tracking_uri_of(search: SearchRow, given: str | None) -> str | None:
     """
     if given is not None:
         return given
-    recorded: str | None = search.settings.get("tracking_uri")
+    recorded: str | None = search.settings.tracking_uri
     if recorded is not None and "***" in recorded:
         raise UsageError(
             f"the search {search.name!r} was tracked at {recorded}, whose secrets are not "

@@ -11,7 +11,13 @@ import re
 from typing import Any
 
 from archsearch.halving.arms import CONFIRM
-from archsearch.record.outbox import Message
+from archsearch.record.messages import (
+    EpochEnded,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from archsearch.redaction import redact
 from archsearch.tracking.views import view_tags
 
@@ -86,128 +92,118 @@ def as_tags(values: dict[str, Any]) -> dict[str, str]:
     return {k: _text(v, LONGEST_TAG) for k, v in values.items() if v is not None}
 
 
-def search_tags(payload: dict[str, Any]) -> dict[str, str]:
+def search_tags(told: SearchStarted) -> dict[str, str]:
     """Tags of a search's run; they may change when the search is continued."""
-    extra = dict(payload.get("tags") or {})
-    commit = extra.get("git_commit")
     return as_tags(
         {
-            **extra,
-            UNIQUE_TAG: search_key(payload["uuid"]),
+            **told.tags,
+            UNIQUE_TAG: search_key(told.uuid),
             "kind": "search",
-            "search": payload["name"],
-            "space": payload["space_name"],
-            "data": payload["data"].get("name"),
-            "data_digest": payload["data"].get("digest"),
-            "space_digest": payload.get("identity", {}).get("space"),
-            "mlflow.runName": payload["name"],
-            "mlflow.source.name": f"python -m pipeline.search --space {payload['space_name']}",
+            "search": told.name,
+            "space": told.space_name,
+            "data": told.data.name,
+            "data_digest": told.data.digest,
+            "space_digest": told.identity.space,
+            "mlflow.runName": told.name,
+            "mlflow.source.name": f"python -m pipeline.search --space {told.space_name}",
             "mlflow.source.type": "LOCAL",
-            "mlflow.source.git.commit": commit,
+            "mlflow.source.git.commit": told.tags.get("git_commit"),
         }
     )
 
 
-def search_params(payload: dict[str, Any]) -> dict[str, str]:
+def search_params(told: SearchStarted) -> dict[str, str]:
     """What a continued search may not change: MLflow refuses changed parameters.
 
     Digests are no parameters that a person compares; those of data and space are tags.
     """
-    identity = payload.get("identity", {})
     return {
         k: _text(v, 500)
-        for k, v in identity.items()
+        for k, v in told.identity.as_json().items()
         if isinstance(v, str | int | float) and not _DIGEST.fullmatch(str(v))
     }
 
 
-def trial_tags(search: dict[str, str], message: Message) -> dict[str, str]:
+def trial_tags(search: dict[str, str], number: int, told: TrialStarted) -> dict[str, str]:
     """Tags of a trial's run; `search` are those of the search's run.
 
     What is the same for all trials is read there: each tag is a column of the list of runs.
     """
-    payload = message.payload
     shared = ("search", "mlflow.source.name", "mlflow.source.git.commit")
-    number = number_of(message)
     return {k: search[k] for k in shared if k in search} | as_tags(
         {
             UNIQUE_TAG: trial_key(uuid_of(search), number),
             "kind": "trial",
             "trial": number,
-            "family": payload["family"],
-            "architecture": payload["name"],
-            "arm": payload["arm"],
-            "mlflow.runName": trial_run_name(number, payload["name"], payload["arm"]),
+            "family": told.family,
+            "architecture": told.name,
+            "arm": told.arm,
+            "mlflow.runName": trial_run_name(number, told.name, told.arm),
             "mlflow.source.type": "LOCAL",
         }
     )
 
 
-def trial_params(payload: dict[str, Any]) -> dict[str, str]:
+def trial_params(told: TrialStarted) -> dict[str, str]:
     """`wrn/depth` as `depth`: one column for all families, unless a name then says two things."""
-    params: dict[str, Any] = payload["params"]
+    params = told.params
     short = [k.rpartition("/")[2] for k in params]
     names = {k: s if short.count(s) == 1 else k for k, s in zip(params, short, strict=True)}
-    values = {"family": payload["family"]} | {names[k]: v for k, v in params.items()}
+    values = {"family": told.family} | {names[k]: v for k, v in params.items()}
     return {k: _text(v, 500) for k, v in values.items()}
 
 
-def trial_sizes(payload: dict[str, Any]) -> dict[str, float]:
+def trial_sizes(told: TrialStarted) -> dict[str, float]:
     """What a variant costs, as metrics: charts compare accuracy with them."""
-    sizes = {f"num_{k}": payload["complexity"].get(k) for k in ("params", "macs")}
-    return {k: float(v) for k, v in sizes.items() if v is not None}
+    return {
+        "num_params": float(told.complexity.params),
+        "num_macs": float(told.complexity.macs),
+    }
 
 
-def epoch_metrics(payload: dict[str, Any]) -> dict[str, float]:
+def epoch_metrics(told: EpochEnded) -> dict[str, float]:
     """One epoch's metrics; what was not finite is left out."""
-    result = payload["result"]
-    values = {k: result.get(k) for k in EPOCH_METRICS}
-    images, seconds = result.get("images"), result.get("train_seconds")
-    if images and seconds:
-        values["images_per_second"] = images / seconds
-    load = payload.get("load") or {}  # a search that was begun before there were any has none
-    values |= {metric: load.get(key) for key, metric in SYSTEM_METRICS.items()}
+    result, load = told.result, told.load
+    values = {k: getattr(result, k) for k in EPOCH_METRICS}
+    if result.images and result.train_seconds:
+        values["images_per_second"] = result.images / result.train_seconds
+    if load is not None:  # a search that was begun before there were any has none
+        values |= {metric: getattr(load, key) for key, metric in SYSTEM_METRICS.items()}
     return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 
-def epoch_tags(payload: dict[str, Any]) -> dict[str, str]:
+def epoch_tags(told: EpochEnded) -> dict[str, str]:
     """Where an epoch was trained, and on which kind of GPU if on one."""
-    load = payload.get("load") or {}
-    return as_tags({"worker": load.get("worker"), "gpu": load.get("gpu_name")})
+    load = told.load
+    return {} if load is None else as_tags({"worker": load.worker, "gpu": load.gpu_name})
 
 
-def ending_tags(payload: dict[str, Any]) -> dict[str, str]:
+def ending_tags(told: TrialEnded) -> dict[str, str]:
     """How a trial ended; as its description too, where a long reason is not cut off."""
     return as_tags(
         {
-            "outcome": payload["outcome"],
-            "reason": payload["reason"],
-            "rung": payload.get("rung_epochs"),
-            "mlflow.note.content": f"**{payload['outcome']}**: {payload['reason']}",
+            "outcome": told.outcome,
+            "reason": told.reason,
+            "rung": told.rung_epochs,
+            "mlflow.note.content": f"**{told.outcome}**: {told.reason}",
         }
     )
 
 
-def question(payload: dict[str, Any]) -> str:
+def question(told: SearchStarted) -> str:
     """What the space asks, in its own words; may be empty."""
-    return redact(payload["space"].get("description") or "")[:LONGEST_TAG]
+    return redact(str(told.space.get("description") or ""))[:LONGEST_TAG]
 
 
-def winner_metrics(payload: dict[str, Any]) -> dict[str, float]:
+def winner_metrics(told: SearchEnded) -> dict[str, float]:
     """What the search's own run says in figures when all confirm runs have ended."""
-    winner = payload.get("winner") or {}
+    if told.winner is None:
+        return {}
     values = {
-        "winner_val_accuracy": winner.get("estimate"),
-        "winner_test_accuracy": winner.get("test_accuracy"),
+        "winner_val_accuracy": told.winner.estimate,
+        "winner_test_accuracy": told.winner.test_accuracy,
     }
-    return {k: float(v) for k, v in values.items() if v is not None}
-
-
-def number_of(message: Message) -> int:
-    """The trial that a message is about."""
-    if message.number is None:
-        raise ValueError(f"message {message.id} ({message.kind}) names no trial")
-    return message.number
+    return {k: v for k, v in values.items() if v is not None}
 
 
 def _text(value: Any, longest: int) -> str:

@@ -21,7 +21,7 @@ class EpochResult(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    epoch: int = Field(ge=1)
+    epoch: int = Field(ge=1, lt=2**63)
     """1-based."""
 
     train_loss: float
@@ -39,18 +39,18 @@ class EpochResult(BaseModel):
     learning_rate: float
     """Of the epoch's last optimizer step."""
 
-    images: int = Field(ge=0)
+    images: int = Field(ge=0, lt=2**63)
     """Images trained on; below the training split's size where the last batch was incomplete."""
 
-    train_seconds: float = Field(ge=0)
+    train_seconds: float = Field(ge=0, allow_inf_nan=False)
     """Wall time of the epoch but for validation."""
 
-    val_seconds: float = Field(ge=0)
+    val_seconds: float = Field(ge=0, allow_inf_nan=False)
 
-    micro_batch: int = Field(ge=1)
+    micro_batch: int = Field(ge=1, lt=2**63)
     """Images that went through the network at once at the epoch's end, of each worker."""
 
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, lt=2**63)
     """Processes that trained it, each on its own part of every batch."""
 
     diverged: bool = False
@@ -58,3 +58,8 @@ class EpochResult(BaseModel):
 
     reason: str | None = None
     """What was not finite, and where; None unless `diverged`."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole epoch."""
+        return self.train_seconds + self.val_seconds

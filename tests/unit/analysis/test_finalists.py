@@ -18,8 +18,9 @@ from archsearch.analysis.finalists import (
 )
 from archsearch.analysis.winner import model_number, standing_lines
 from archsearch.errors import UsageError
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import EpochRecord, TrialRecord
-from tests.records import config_of
+from tests.records import config_of, result_of
 
 SPEC = ConfirmSpec(num_best=2, num_seeds=2)
 
@@ -31,7 +32,7 @@ def trial(number: int, accuracy: float | None = None, **changes: Any) -> TrialRe
     macs, val_loss = changes.pop("macs", 100), changes.pop("val_loss", 0.5)
     epochs = []
     if accuracy is not None:
-        result = {"val_accuracy": accuracy, "val_loss": val_loss}
+        result = result_of(accuracy, val_loss=val_loss)
         epochs = [EpochRecord(1, 1, accuracy, result, "e0001-a1.ckpt", "00", 0, number)]
     fields: dict[str, Any] = {
         "number": number,
@@ -41,7 +42,7 @@ def trial(number: int, accuracy: float | None = None, **changes: Any) -> TrialRe
         "params": {},
         "config": config_of("WRN-10-1"),
         "config_digest": name,
-        "complexity": {"params": 1000, "macs": macs},
+        "complexity": TrialComplexity(params=1000, macs=macs, activations=10),
         "outcome": "completed" if accuracy is not None else None,
         "reason": "trained for all 1 epochs",
         "rung_epochs": None,
@@ -61,7 +62,7 @@ def run_of(finalist: TrialRecord, number: int, accuracy: float | None, **changes
         accuracy,
         name=finalist.name,
         family=finalist.family,
-        macs=finalist.complexity["macs"],
+        macs=finalist.complexity.macs,
         arm="confirm",
         **changes,
     )

@@ -27,6 +27,7 @@ from archsearch.analysis.members import (
 from archsearch.analysis.superiority import MIN_MEMBERS, contest, members_needed
 from archsearch.analysis.verdict import verdict
 from archsearch.errors import UsageError
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.trial import OUTCOMES, Outcome, TrialRecord
 from tests.analysis_support import family_of, made_trial
 
@@ -324,15 +325,19 @@ def test_a_population_counts_each_random_trial_once() -> None:
     assert found["wrn"].members[0].cost == 250_000
 
 
+def identity_after(*earlier: dict[str, object]) -> SearchIdentity:
+    """Of a search whose space has become wider so many times."""
+    fields = {"space": "c", "data": "d", "split": "e", "seed": 0, "max_epochs": 9}
+    return SearchIdentity.model_validate(fields | {"earlier_spaces": earlier})
+
+
 def test_draws_of_before_the_space_became_wider_are_left_out_and_told() -> None:
     trials = family_of("wrn", WORSE) + family_of("resnext", BETTER, start=50)
     trials += family_of("wrn", BETTER, start=100) + family_of("densenet", WORSE, start=150)
-    identity = {
-        "earlier_spaces": [
-            {"space": "a", "num_trials": 70, "redrawn": ["wrn"]},
-            {"space": "b", "num_trials": 150, "redrawn": []},  # another family, nothing else
-        ]
-    }
+    identity = identity_after(
+        {"space": "a", "num_trials": 70, "redrawn": ["wrn"]},
+        {"space": "b", "num_trials": 150, "redrawn": []},  # another family, nothing else
+    )
     since = drawn_since(identity, ("densenet", "resnext", "wrn"))
     assert since == {"densenet": 0, "resnext": 0, "wrn": 70}
     found = verdict(trials, since=since)
@@ -347,6 +352,6 @@ def test_draws_of_before_the_space_became_wider_are_left_out_and_told() -> None:
 
 
 def test_a_record_that_does_not_tell_what_became_wider_counts_no_draw_of_before() -> None:
-    identity = {"earlier_spaces": [{"space": "a", "num_trials": 7}]}
+    identity = identity_after({"space": "a", "num_trials": 7})
     assert drawn_since(identity, ("a", "b")) == {"a": 7, "b": 7}
-    assert drawn_since({}, ("a", "b")) == {"a": 0, "b": 0}
+    assert drawn_since(identity_after(), ("a", "b")) == {"a": 0, "b": 0}

@@ -65,7 +65,7 @@ def test_the_same_more_again_after_crashes_adds_once(named: SearchRequest) -> No
     crashes = 0
     while run_and_die(more, SyntheticRunner(die_after=4)):
         crashes += 1
-        assert row(named).settings["trials"] == 8
+        assert row(named).settings.trials == 8
     assert crashes >= 2
     assert count(named) == 8
     whole = named.runs_dir / "whole"
@@ -143,8 +143,8 @@ def test_a_family_and_a_range_are_added_to_a_search_and_old_trials_stay(
     assert {t.family for t in later} == {"wrn", "resnext", "densenet"}
     assert any(t.params.get("wrn/widen_factor") == 3 for t in later)
     last = row(named)
-    assert last.identity["earlier_spaces"] == [
-        {"space": first.identity["space"], "num_trials": 12, "redrawn": ["wrn"]}
+    assert last.identity.as_json()["earlier_spaces"] == [
+        {"space": first.identity.space, "num_trials": 12, "redrawn": ["wrn"]}
     ]
     opened = open_search("mine", named.runs_dir)
     counted = {f: share.left_out for f, share in opened.verdict().families.items()}
@@ -152,9 +152,9 @@ def test_a_family_and_a_range_are_added_to_a_search_and_old_trials_stay(
     assert drawn_before > 0
     assert counted["wrn"].get("narrower space", 0) == drawn_before
     assert "narrower space" not in counted["resnext"]  # its draws are what they were
-    assert last.identity["space"] == load_space(named.space).digest
+    assert last.identity.space == load_space(named.space).digest
     assert last.space["families"].keys() == {"wrn", "resnext", "densenet"}
-    assert load_space(str(now.paths.space)).digest == last.identity["space"]
+    assert load_space(str(now.paths.space)).digest == last.identity.space
     # From here on it is the search's own space: no word of it, and the old one is refused.
     assert not any("wider" in text for text in run(named, **parsed_trials("+1")))
     widen(named, DENSENET, "training:")
@@ -203,15 +203,15 @@ def test_rungs_stay_where_they_were_though_larger_batches_would_move_them(
     space.write_text(text.replace("training:", "training:\n  batch_size: {choice: [8, 16]}"))
     request = request_in.model_copy(update={"name": "mine", "trials": 4, "confirm": "none"})
     run(request)
-    rungs = row(request).settings["rungs"]
+    rungs = row(request).settings.rungs
     widen(request, "[8, 16]", "[8, 16, 256]")
     run(request, **parsed_trials("+6"))
-    assert row(request).settings["rungs"] == rungs
+    assert row(request).settings.rungs == rungs
     other = request.model_copy(update={"name": "fresh", "runs_dir": request.runs_dir / "fresh"})
     other.runs_dir.mkdir()
     (other.runs_dir / "data").symlink_to((request.runs_dir / "data").resolve())
     run(other)
-    assert row(other).settings["rungs"] != rungs
+    assert row(other).settings.rungs != rungs
 
 
 def test_a_renamed_space_file_is_the_same_search_to_tracking(named: SearchRequest) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from archsearch.driver.run import run_search
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchEnded
 from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
@@ -38,15 +39,16 @@ def request_of_two(tmp_path: Path, data_cache: Path) -> SearchRequest:
     )
 
 
-def last_message(request: SearchRequest) -> dict[str, Any]:
+def last_message(request: SearchRequest) -> SearchEnded:
     """The payload of the newest message that waits for tracking."""
     database = Database.open(RunsFolder(request.runs_dir).search("first").database, create=False)
     try:
         messages = Deliveries(database, get_search(database, "first").id, "default").waiting()
     finally:
         database.close()
-    assert messages[-1].kind == "search_ended"
-    return messages[-1].payload
+    told = messages[-1].payload
+    assert isinstance(told, SearchEnded)
+    return told
 
 
 @pytest.mark.reports
@@ -56,8 +58,8 @@ def test_a_search_leaves_its_report_and_tells_tracking(request_of_two: SearchReq
     assert all((result.paths.root / name).stat().st_size > 0 for name in names)
     summary = result.paths.report_summary.read_text()
     assert "The search has finished. 2 trials: 2 completed." in summary
-    told = last_message(request_of_two)["reports"]
-    assert told == [str((result.paths.root / name).absolute()) for name in names]
+    told = last_message(request_of_two).reports
+    assert told == tuple(str((result.paths.root / name).absolute()) for name in names)
 
 
 @pytest.mark.reports
@@ -76,7 +78,7 @@ def test_a_report_that_cannot_be_written_costs_one_warning(
     assert len(warnings) == 1
     assert "No space left on device" in warnings[0]
     assert "pipeline.report first --runs-dir" in warnings[0]
-    assert last_message(request_of_two)["reports"] == []
+    assert last_message(request_of_two).reports == ()
 
 
 def test_the_command_writes_what_it_names(request_of_two: SearchRequest) -> None:

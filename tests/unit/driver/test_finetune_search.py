@@ -85,7 +85,7 @@ def test_a_search_trains_pretrained_networks_on_several_labels(
     assert trials[0].name == f"torchvision-resnet18-weights={digest[7:]}-frozen4"
     assert trials[0].arm == "baseline"
     # Head and frozen stages alone differ, so what is trained is far less than what there is.
-    assert trials[0].complexity["params"] > 11_000_000
+    assert trials[0].complexity.params > 11_000_000
     config = trials[1].config
     assert config.architecture.family == "torchvision"
     assert config.architecture.weights == digest

@@ -10,9 +10,10 @@ from archsearch.driver.run import run_search
 from archsearch.errors import UsageError
 from archsearch.record.database import Database
 from archsearch.record.paths import RunsFolder
+from archsearch.record.policy import Policy
 from archsearch.record.reader import get_search
+from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import TrialRecord
-from archsearch.search.policy import Policy
 from archsearch.search.request import SearchRequest
 from tests.search_support import SyntheticRunner, run_and_die
 
@@ -28,7 +29,7 @@ def trials(request: SearchRequest, **changes: Any) -> list[TrialRecord]:
     return run_search(asked, run_trials=SyntheticRunner()).trials
 
 
-def settings(request: SearchRequest, name: str = "mine") -> dict[str, Any]:
+def settings(request: SearchRequest, name: str = "mine") -> SearchSettings:
     """What the record keeps of what was asked for."""
     database = Database.open(RunsFolder(request.runs_dir).search(name).database, create=False)
     try:
@@ -50,7 +51,7 @@ def test_a_resume_keeps_the_choice_and_refuses_another(
     table = [(t.params, t.outcome) for t in trials(named)]
     at_once = named.model_copy(update={option: begun, "name": "whole"})
     assert table == [(t.params, t.outcome) for t in trials(at_once)]
-    assert getattr(Policy.recorded(settings(named)), option) == begun
+    assert getattr(settings(named), option) == begun
 
 
 def test_a_resume_keeps_its_random_share_unless_another_is_asked_for(
@@ -68,10 +69,13 @@ def test_without_a_stopping_rule_every_trial_is_trained_to_its_end(named: Search
     assert any(trial.outcome == "stopped" for trial in trials(named))
     whole = trials(named, name="whole", scheduler="none")
     assert {trial.outcome for trial in whole} == {"completed"}
-    assert settings(named, "whole")["rungs"] == []
+    assert settings(named, "whole").rungs == ()
 
 
-def test_a_record_that_names_no_policy_means_that_of_0_1_0() -> None:
-    assert Policy.recorded({"random_share": 0.25}) == Policy(
+def test_a_record_that_names_no_policy_means_that_of_0_1_0(named: SearchRequest) -> None:
+    trials(named, trials=1)
+    written = settings(named).stored()
+    old = {k: v for k, v in written.items() if k not in ("sampler", "scheduler", "control_share")}
+    assert SearchSettings.model_validate(old | {"random_share": 0.25}).policy == Policy(
         sampler="tpe", scheduler="stopping", random_share=0.25, control_share=0.05
     )

@@ -20,8 +20,9 @@ from archsearch.driver.signals import InterruptedSearchError
 from archsearch.engine.in_process import run_in_process
 from archsearch.errors import UnfitError
 from archsearch.promotion import promote as promotion
-from archsearch.record import candidate as candidates
+from archsearch.record import test_split
 from archsearch.record.database import Database
+from archsearch.record.messages import WinnerRead
 from archsearch.record.outbox import Deliveries, Message
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
@@ -84,7 +85,7 @@ def unread(tmp_path_factory: pytest.TempPathFactory, data_cache: Path) -> Path:
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "read_test_split", interrupted)
+        patch.setattr(test_split, "read_test_split", interrupted)
         with pytest.raises(InterruptedSearchError) as ending:
             searched.run()
     assert ending.value.exit_code == 143
@@ -143,7 +144,7 @@ def test_the_test_split_is_read_once_by_the_winners_network(
     assert winner.model in winner.confirmed.completed
     assert reading.subject.checksum == winner.model.epochs[-1].checksum
     # The labels come from the data, not from what was recorded.
-    prepared = status_of(searched).search.settings["data"]
+    prepared = status_of(searched).search.settings.data
     labels = load_test(PreparedData.model_validate(prepared)).labels.numpy()
     assert reading.accuracy == pytest.approx(np.mean(reading.predictions == labels))
     assert len(predictions_made) == 1
@@ -194,7 +195,8 @@ def test_a_winner_without_its_checkpoint_costs_a_warning_and_is_read_later(
     assert mended.reading is not None
     # Tracking was told that the search ended without it, so it is told of it now: once.
     (message,) = searched.messages("winner_read")
-    assert message.payload["winner"] == mended.as_json()
+    assert isinstance(message.payload, WinnerRead)
+    assert message.payload.winner == mended.as_row()
     assert mended.test_accuracy is not None
     assert f"{mended.test_accuracy.estimate:.4f} of the test images right" in closing_note(
         "", message.payload, searched.name

@@ -25,6 +25,7 @@ from archsearch.engine.tune_adapters import (
 )
 from archsearch.engine.worker import follow, work
 from archsearch.errors import UsageError
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.paths import TrialPaths
 from archsearch.record.trial import EpochRecord
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
@@ -42,7 +43,7 @@ from archsearch.storage import storage_path
 from archsearch.training.distributed import ALONE, LostRankError, Ranks
 from archsearch.training.footprint import training_memory
 from tests.data_parallel_support import RankPool
-from tests.records import DIGITS, config_of, issued
+from tests.records import DIGITS, config_of, issued, result_of
 from tests.search_support import SyntheticRunner, recorded
 
 
@@ -125,9 +126,9 @@ def test_memory_is_capped_and_learned_for_one_of_the_workers() -> None:
     caps = ((Constraints(max_memory_mib=1000), "the space's `constraints`"),)
     told = Preflight(caps, num_workers=4).check(config_of("WRN-10-1", batch_size=64))
     expected = training_memory(parse_name("WRN-10-1"), DIGITS, 16, num_workers=4)
-    assert told["memory_mib"] == expected.peak_mib
+    assert told.memory_mib == expected.peak_mib
     limit = MemoryLimit(num_workers=4)
-    epochs = [EpochRecord(1, 1, 0.5, {"micro_batch": None}, None, None, 0)]
+    epochs = [EpochRecord(1, 1, 0.5, result_of(micro_batch=16), None, None, 0)]
     lost = issued(
         config_of("WRN-10-1", batch_size=64),
         7,
@@ -152,8 +153,9 @@ def test_linear_scaling_is_of_the_trial_and_of_the_search(request_in: SearchRequ
     )
     with pytest.raises(UsageError, match="batch_scale was 2, now 1"):
         run_search(plain, run_trials=SyntheticRunner())
+    identity = SearchIdentity(space="a", data="b", split="c", seed=0, max_epochs=3)
     with pytest.raises(UsageError, match="batch_scale was 1, now 3"):
-        check_identity("scaled", {"seed": 0}, {"seed": 0, "batch_scale": 3})
+        check_identity("scaled", identity, identity.model_copy(update={"batch_scale": 3}))
 
 
 def test_a_trial_that_waits_for_workers_shows_a_sign_and_is_not_judged() -> None:

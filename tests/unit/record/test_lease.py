@@ -11,9 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from archsearch.record import lease, tables
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import Database
+from archsearch.record.messages import SearchEnded
+from archsearch.record.settings import SearchSettings
 from archsearch.record.writer import Writer, create_search
-from tests.tracking_support import IDENTITY, SETTINGS
+from tests.tracking_support import ENDED, IDENTITY, SETTINGS
 
 
 @pytest.fixture
@@ -23,7 +26,13 @@ def database(tmp_path: Path) -> Database:
 
 @pytest.fixture
 def search_id(database: Database) -> int:
-    return create_search(database, "one", identity=IDENTITY, settings=SETTINGS, space={}).id
+    return create_search(
+        database,
+        "one",
+        identity=SearchIdentity.model_validate(IDENTITY),
+        settings=SearchSettings.model_validate(SETTINGS),
+        space={},
+    ).id
 
 
 def held_by(database: Database, search_id: int, **changes: object) -> None:
@@ -83,7 +92,7 @@ def test_a_holder_that_stands_still_is_replaced_after_30_seconds_and_fenced(
     writes: list[Callable[[], None]] = [
         lambda: former.beat(1.0),
         lambda: former.end_attempts(0, "lost", ""),
-        lambda: former.finish(finished=True, ending="", summary={}),
+        lambda: former.finish(SearchEnded.model_validate(ENDED)),
     ]
     for write in writes:
         with pytest.raises(lease.FencedError):

@@ -275,7 +275,7 @@ def test_a_search_without_trials_or_families_has_a_report_too(recorded: Recorded
             attempts=[],
             refusals=[],
             state="running",
-            search=replace(recorded.search, space={}, settings={}, identity={}, seconds=0.0),
+            search=replace(recorded.search, space={}, seconds=0.0),
         )
         report = compose(OpenedSearch(empty))
         assert "running" in report.status

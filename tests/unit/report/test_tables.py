@@ -20,7 +20,7 @@ def test_a_row_a_trial_says_what_the_record_says(recorded: RecordedSearch) -> No
     for row, trial in zip(rows, recorded.trials, strict=True):
         assert row["val_accuracy"] == trial.val_accuracy
         assert row["outcome"] == trial.outcome
-        assert row["num_macs"] == trial.complexity["macs"]
+        assert row["num_macs"] == trial.complexity.macs
         assert row["epochs"] == len(trial.epochs)
         assert row["epochs_started"] >= row["epochs"]
         assert TrialConfig.model_validate_json(row["config"]) == trial.config

@@ -18,8 +18,8 @@ from archsearch.search.preflight import InfeasibleError
 from archsearch.search.request import SearchRequest
 from archsearch.spaces.catalogue import parse_name
 from archsearch.training.footprint import smallest_micro_batch_of, training_memory
-from tests.records import DIGITS, config_of, issued
-from tests.search_support import SyntheticRunner, epoch_result, recorded, run_and_die
+from tests.records import DIGITS, config_of, issued, result_of
+from tests.search_support import SyntheticRunner, recorded, run_and_die
 
 
 def trial(
@@ -31,7 +31,8 @@ def trial(
     number: int = 7,
 ) -> TrialRecord:
     """A finished trial of one epoch in these micro-batches, or of none."""
-    epochs = [EpochRecord(1, 1, 0.5, {"micro_batch": micro_batch}, None, None, 0)]
+    result = result_of(micro_batch=micro_batch or 1)
+    epochs = [EpochRecord(1, 1, 0.5, result, None, None, 0)] if micro_batch else []
     return issued(
         config_of(name),
         number,
@@ -134,7 +135,7 @@ def test_a_search_walks_into_the_wall_a_few_times_and_the_same_ones_after_kills(
     request_in: SearchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All that fits does so at its smallest micro-batch.
-    monkeypatch.setattr("tests.search_support.epoch_result", partial(epoch_result, micro_batch=2))
+    monkeypatch.setattr("tests.search_support.result_of", partial(result_of, micro_batch=2))
     request_in = request_in.model_copy(update={"confirm": "none"})
     wall = training_memory(parse_name("WRN-16-2"), DIGITS, 2).peak_mib
     said: list[Event] = []

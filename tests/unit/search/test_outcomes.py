@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
 from archsearch.halving.arms import DEFAULT_RANDOM_SHARE
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import Outcome, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
 from archsearch.search.events import Event, Notice, WarningNotice
@@ -16,10 +17,9 @@ from archsearch.search.lost_worker import LostWorker, LostWorkerKind
 from archsearch.search.request import SearchRequest
 from archsearch.search.tpe_sampler import TpeSampler, feedback_of
 from archsearch.spaces.load import load_space
-from tests.records import config_of
+from tests.records import config_of, result_of
 from tests.search_support import (
     SyntheticRunner,
-    epoch_result,
     learning_curve,
     recorded,
     run_and_die,
@@ -38,7 +38,7 @@ def ends(outcome: Outcome, *numbers: int, epoch: int = 2) -> SyntheticRunner:
             attempt=assignment.attempt,
             outcome=outcome,
             reason="as the test wants it",
-            result=epoch_result(now, float("nan"), diverged=True) if diverged else None,
+            result=result_of(float("nan"), now, diverged=True) if diverged else None,
         )
 
     return SyntheticRunner(end=end)
@@ -113,14 +113,17 @@ def trial_with(outcome: Outcome | None, *, shadow: int | None = None) -> TrialRe
         params={},
         config=config_of("WRN-10-1"),
         config_digest="",
-        complexity={},
+        complexity=TrialComplexity(params=1, macs=1, activations=1),
         outcome=outcome,
         reason=None,
         rung_epochs=None,
         shadow_rung_epochs=shadow,
         created_ms=0,
         finished_ms=None,
-        epochs=[EpochRecord(i + 1, 1, v, {}, None, None, 0) for i, v in enumerate(values)],
+        epochs=[
+            EpochRecord(i + 1, 1, v, result_of(v, i + 1), None, None, 0)
+            for i, v in enumerate(values)
+        ],
     )
 
 
@@ -187,7 +190,7 @@ def test_a_variant_above_a_cap_takes_no_number_and_is_recorded_apart(
     capped = request_in.model_copy(update={"max_params": 800_000, "trials": 8})
     result = run_search(capped, run_trials=SyntheticRunner())
     assert [t.number for t in result.trials] == list(range(8))
-    assert all(t.complexity["params"] <= 800_000 for t in result.trials)
+    assert all(t.complexity.params <= 800_000 for t in result.trials)
     refusals = recorded(request_in.runs_dir).refusals
     assert len(refusals) == result.num_refused > 0
     assert all("params <= 800,000" in r.reason for r in refusals if r.kind == "infeasible")

@@ -18,13 +18,15 @@ def capped(**caps: int) -> Preflight:
 def test_memory_is_predicted_at_the_trial_s_batch_where_it_is_capped() -> None:
     told = capped(max_memory_mib=100).check(config_of("WRN-10-1", batch_size=32))
     memory = training_memory(parse_name("WRN-10-1"), DIGITS, 32)
-    assert told["memory_mib"] == memory.peak_mib
-    assert "memory_mib" not in capped(max_params=10**9).check(config_of("WRN-10-1"))
+    assert told.memory_mib == memory.peak_mib
+    assert capped(max_params=10**9).check(config_of("WRN-10-1")).memory_mib is None
 
 
 def test_a_cap_on_memory_refuses_a_large_batch_and_lets_a_small_one_through() -> None:
     preflight = capped(max_memory_mib=20)
-    assert preflight.check(config_of("WRN-16-2", batch_size=8))["memory_mib"] < 20
+    small = preflight.check(config_of("WRN-16-2", batch_size=8))
+    assert small.memory_mib is not None
+    assert small.memory_mib < 20
     with pytest.raises(InfeasibleError, match=r"WRN-16-2: `memory_mib <= 20` must hold, got \d"):
         preflight.check(config_of("WRN-16-2", batch_size=256))
 

@@ -14,10 +14,11 @@ from archsearch.analysis.audit import audit
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError, UsageError
 from archsearch.halving.rungs import Ladder
+from archsearch.record.cells import TrialComplexity
 from archsearch.record.paths import RunsFolder
+from archsearch.record.policy import Policy
 from archsearch.record.trial import TrialRecord
 from archsearch.search.assignment import Assignment
-from archsearch.search.policy import Policy
 from archsearch.search.request import SearchRequest
 from archsearch.simulation.curves import SimulatedEpoch, positions
 from archsearch.simulation.recorded import RecordedWorld, curve_of
@@ -40,8 +41,8 @@ class FixedPace:
     description: str = "for tests"
     val_accuracy: float = 0.5
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
-        return {"params": 1, "macs": 1, "activations": 1}
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
+        return TrialComplexity(params=1, macs=1, activations=1)
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
         seconds = float(getattr(config.architecture, "depth", 10))
@@ -93,7 +94,7 @@ def test_its_trials_are_those_of_a_real_driver_with_the_same_curves(
 def test_the_clock_knows_how_many_work_at_once(workers: int) -> None:
     setting = small(workers=workers)
     found = simulate(setting, FixedPace())
-    spent = [sum(e.result["train_seconds"] for e in t.epochs) for t in found.trials]
+    spent = [sum(e.result.train_seconds for e in t.epochs) for t in found.trials]
     assert found.device_seconds == pytest.approx(sum(spent))
     assert sum(spent) / workers <= found.seconds + 1e-9
     if workers == 1:
@@ -137,7 +138,7 @@ def test_every_scenario_is_what_its_description_says(name: str) -> None:
             Setting(world.space, Ladder(9, 9, 3), 30, policy=Policy(random_share=1.0)), world
         ).trials
         own = [t for t in trials if t.family == family]
-        octaves = [math.log2(t.complexity["macs"] / 2**20) for t in own]
+        octaves = [math.log2(t.complexity.macs / 2**20) for t in own]
         assert low - 1e-6 <= min(octaves)
         assert max(octaves) <= high + 1e-6
 

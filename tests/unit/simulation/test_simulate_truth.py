@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.unfairness import SIGNIFICANCE
-from archsearch.search.policy import Policy
+from archsearch.record.policy import Policy
 from archsearch.simulation.repetitions import SimulationOutcome, Summary, simulate_many, summarise
 from archsearch.simulation.sources import synthetic
 

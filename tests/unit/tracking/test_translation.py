@@ -1,37 +1,55 @@
+import math
 from typing import Any
 
-from archsearch.record.outbox import Message
+from archsearch.record.cells import SearchIdentity, TrialComplexity
+from archsearch.record.messages import (
+    EpochEnded,
+    SearchEnded,
+    SearchStarted,
+    SystemMetrics,
+    TrialEnded,
+    TrialStarted,
+)
+from archsearch.record.settings import SearchSettings
+from archsearch.schema import PreparedData
 from archsearch.tracking import notes
 from archsearch.tracking import translation as translation
+from tests.records import config_of, result_of
+from tests.tracking_support import DATA, ENDED, IDENTITY, SETTINGS, WINNER
 
-SEARCH: dict[str, Any] = {
-    "name": "first",
-    "uuid": "u" * 32,
-    "space_name": "smoke",
-    "space": {"description": "does it work?"},
-    "data": {"name": "digits", "digest": "d" * 64, "num_train": 10},
-    "identity": {"seed": 0, "space": "a" * 64, "train_size": None},
-    "settings": {},
-    "tags": {"git_commit": "c0ffee", "note": "see http://ann:s3cret@host"},
-}
-TRIAL: dict[str, Any] = {
-    "family": "wrn",
-    "name": "WRN-28-10",
-    "arm": "sampler",
-    "params": {"family": "wrn", "wrn/depth": 28, "training/dropout": 0.1, "wrn/dropout": 0.2},
-    "config": {},
-    "complexity": {"params": 36_000_000, "macs": 5_000_000_000, "activations": 1},
-}
+SEARCH = SearchStarted(
+    name="first",
+    uuid="u" * 32,
+    space_name="smoke",
+    space={"description": "does it work?"},
+    data=PreparedData.model_validate(DATA).description,
+    identity=SearchIdentity.model_validate(IDENTITY),
+    settings=SearchSettings.model_validate(SETTINGS),
+    tags={"git_commit": "c0ffee", "note": "see http://ann:s3cret@host"},
+)
+TRIAL = TrialStarted(
+    family="wrn",
+    name="WRN-28-10",
+    arm="sampler",
+    params={"family": "wrn", "wrn/depth": 28, "training/dropout": 0.1, "wrn/dropout": 0.2},
+    config=config_of("WRN-28-10"),
+    complexity=TrialComplexity(params=36_000_000, macs=5_000_000_000, activations=1),
+)
+LOAD = SystemMetrics(
+    worker="node-1/4711",
+    cpu_percent=97.5,
+    memory_percent=40.0,
+    worker_memory_mib=700.0,
+    gpu_percent=80.0,
+)
+ROW: dict[str, Any] = {
+    "number": 1, "name": "WRN-16-2", "family": "wrn", "val_accuracy": 0.98765, "params": 1,
+    "macs": 2,
+}  # fmt: skip
 
 
-LOAD: dict[str, Any] = {
-    "worker": "node-1/4711",
-    "cpu_percent": 97.5,
-    "memory_percent": 40.0,
-    "worker_memory_mib": 700.0,
-    "gpu_percent": 80.0,
-    "gpu_memory_mib": None,
-}
+def ended(**changes: Any) -> SearchEnded:
+    return SearchEnded.model_validate(ENDED | changes)
 
 
 def test_a_trials_run_is_named_so_that_runs_sort_by_number() -> None:
@@ -40,7 +58,7 @@ def test_a_trials_run_is_named_so_that_runs_sort_by_number() -> None:
 
 def test_runs_carry_a_unique_tag_and_the_trial_the_searchs_lineage() -> None:
     search = translation.search_tags(SEARCH)
-    trial = translation.trial_tags(search, Message(1, "trial_started", 7, TRIAL, 0))
+    trial = translation.trial_tags(search, 7, TRIAL)
     assert search[translation.UNIQUE_TAG] == "u" * 32 + "/search"
     assert trial[translation.UNIQUE_TAG] == "u" * 32 + "/trial-7"
     assert search["git_commit"] == trial["mlflow.source.git.commit"] == "c0ffee"
@@ -51,11 +69,10 @@ def test_runs_carry_a_unique_tag_and_the_trial_the_searchs_lineage() -> None:
 
 def test_a_list_of_runs_has_few_columns() -> None:
     """MLflow offers a column for every parameter, metric and tag that is not its own."""
-    trial = translation.trial_tags(
-        translation.search_tags(SEARCH), Message(1, "trial_started", 7, TRIAL, 0)
-    )
-    ending = translation.ending_tags({"outcome": "stopped", "reason": "weak", "rung_epochs": 6})
-    tags = trial | ending | translation.epoch_tags({"load": LOAD})
+    trial = translation.trial_tags(translation.search_tags(SEARCH), 7, TRIAL)
+    stopped = TrialEnded(outcome="stopped", reason="weak", rung_epochs=6)
+    epoch = EpochEnded(epoch=1, result=result_of(), load=LOAD)
+    tags = trial | translation.ending_tags(stopped) | translation.epoch_tags(epoch)
     assert len([name for name in tags if not name.startswith("mlflow.")]) <= 12
 
 
@@ -71,18 +88,16 @@ def test_parameters_of_all_families_share_columns_unless_a_name_says_two_things(
 
 
 def test_digests_are_no_parameters() -> None:
-    assert translation.search_params(SEARCH) == {"seed": "0"}
+    assert translation.search_params(SEARCH) == {
+        "seed": "0",
+        "max_epochs": "9",
+        "objective": "val_accuracy",
+    }
 
 
 def test_there_are_at_most_fifteen_metric_names_and_none_is_not_finite() -> None:
-    result = dict.fromkeys(translation.EPOCH_METRICS, 0.5) | {
-        "val_loss": None,
-        "train_loss": float("inf"),
-        "images": 100,
-        "train_seconds": 2.0,
-        "something_else": 1.0,
-    }
-    metrics = translation.epoch_metrics({"epoch": 1, "result": result})
+    result = result_of(val_loss=math.nan, train_loss=math.inf, images=100, train_seconds=2.0)
+    metrics = translation.epoch_metrics(EpochEnded(epoch=1, result=result))
     assert "val_loss" not in metrics
     assert "train_loss" not in metrics
     assert metrics["images_per_second"] == 50.0
@@ -92,35 +107,35 @@ def test_there_are_at_most_fifteen_metric_names_and_none_is_not_finite() -> None
 
 
 def test_what_a_worker_asked_of_its_machine_is_on_mlflows_page_of_system_metrics() -> None:
-    metrics = translation.epoch_metrics({"epoch": 1, "result": {}, "load": LOAD})
-    assert metrics == {
+    told = EpochEnded(epoch=1, result=result_of(), load=LOAD)
+    metrics = translation.epoch_metrics(told)
+    assert {key: value for key, value in metrics.items() if key.startswith("system/")} == {
         "system/cpu_utilization_percentage": 97.5,
         "system/system_memory_usage_percentage": 40.0,
         "system/worker_memory_usage_mebibytes": 700.0,
         "system/gpu_utilization_percentage": 80.0,
     }
-    assert translation.epoch_tags({"load": LOAD}) == {"worker": "node-1/4711"}
-    on_gpu = {"load": LOAD | {"gpu_name": "NVIDIA H100 80GB HBM3"}}
-    assert translation.epoch_tags(on_gpu) == {
+    assert translation.epoch_tags(told) == {"worker": "node-1/4711"}
+    load = LOAD.model_copy(update={"gpu_name": "NVIDIA H100 80GB HBM3"})
+    assert translation.epoch_tags(told.model_copy(update={"load": load})) == {
         "worker": "node-1/4711",
         "gpu": "NVIDIA H100 80GB HBM3",
     }
 
 
 def test_an_epoch_of_before_there_were_samples_reads_on() -> None:
-    for payload in ({"epoch": 1, "result": {}}, {"epoch": 1, "result": {}, "load": None}):
-        assert translation.epoch_metrics(payload) == {}
-        assert translation.epoch_tags(payload) == {}
+    told = EpochEnded(epoch=1, result=result_of())
+    assert not any(key.startswith("system/") for key in translation.epoch_metrics(told))
+    assert translation.epoch_tags(told) == {}
 
 
 def test_the_result_is_the_notes_first_line_however_often_it_changes() -> None:
-    row = {"number": 1, "name": "WRN-16-2", "val_accuracy": 0.98765, "family": "wrn"}
-    winner = {"name": "WRN-16-2", "trial": 1, "estimate": 0.981, "test_accuracy": 0.97}
+    winner = WINNER | {"test_accuracy": 0.97}
     note = notes.opening_note(SEARCH)
     for payload, result in (
-        ({"leaderboard": []}, "**Result:** no trial was trained to the end."),
-        ({"leaderboard": [row]}, "validation accuracy 0.9877 after all epochs."),
-        ({"leaderboard": [row], "winner": winner}, "0.9700 of the test images right."),
+        (ended(), "**Result:** no trial was trained to the end."),
+        (ended(leaderboard=[ROW]), "validation accuracy 0.9877 after all epochs."),
+        (ended(leaderboard=[ROW], winner=winner), "0.9700 of the test images right."),
     ):
         note = notes.closing_note(note, payload, "first")
         first, _, rest = note.partition("\n\n")
@@ -136,10 +151,9 @@ def test_every_outcome_has_a_status() -> None:
 
 
 def test_the_note_stays_short_and_is_replaced_when_a_search_ends_again() -> None:
-    row = {"number": 1, "name": "n", "family": "wrn", "val_accuracy": 0.5, "params": 1, "macs": 2}
     opening = notes.opening_note(SEARCH)
-    once = notes.closing_note(opening, {"ending": "interrupted", "leaderboard": []}, "first")
-    twice = notes.closing_note(once, {"ending": "finished", "leaderboard": [row] * 500}, "first")
+    once = notes.closing_note(opening, ended(ending="interrupted"), "first")
+    twice = notes.closing_note(once, ended(leaderboard=[ROW] * 500), "first")
     assert "no trial was trained to the end" in once
     assert "interrupted" not in twice
     assert "python -m pipeline.promote first" in twice

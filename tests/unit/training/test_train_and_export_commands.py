@@ -179,7 +179,7 @@ def add_trained(record: Recorded, data: PreparedData, number: int, outcome: Outc
                 epoch,
                 1,
                 result.val_accuracy,
-                result.model_dump(mode="json"),
+                result,
                 path.name,
                 checksum,
                 created_ms=1,

@@ -29,11 +29,6 @@ class Policy(Frozen):
     control_share: float = Field(default=DEFAULT_CONTROL_SHARE, ge=0, le=1)
     """Probability that a sampler's proposal may not be stopped, to audit the stopping rule."""
 
-    @classmethod
-    def recorded(cls, settings: Mapping[str, Any]) -> Self:
-        """The policy of a recorded search; settings that release 0.1.0 wrote name no sampler."""
-        return cls(**{name: settings[name] for name in cls.model_fields if name in settings})
-
     def continued(self, name: str, changes: Mapping[str, Any]) -> Self:
         """The policy under which a search with this one goes on.
 
