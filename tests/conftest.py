@@ -49,4 +49,4 @@ def record_place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     if request.param == "sqlite":
         return tmp_path / "search.db"
     server: Server = request.getfixturevalue("postgresql")
-    return server.new_database(f"record_{uuid.uuid4().hex}")
+    return server.new_schema(f"record_{uuid.uuid4().hex}")

@@ -55,9 +55,18 @@ class Server:
 
     def new_database(self, name: str) -> str:
         """An empty database's URL."""
-        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
-        self.run("createdb", *address, name)
+        self.run("createdb", *self._address, name)
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
+
+    def new_schema(self, name: str) -> str:
+        """The URL of an empty schema, which costs a thousand files less than a database."""
+        self.run("psql", *self._address, "-c", f"CREATE SCHEMA {name}")
+        server = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
+        return f"{server}?options=-csearch_path%3D{name}"
+
+    @property
+    def _address(self) -> tuple[str, ...]:
+        return ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
 
 
 def what_is_missing() -> str | None:

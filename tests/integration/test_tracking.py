@@ -20,7 +20,7 @@ import pytest
 
 from archsearch.errors import UnfitError
 from archsearch.record import lease
-from archsearch.record.messages import WinnerRead
+from archsearch.record.messages import SearchEnded, WinnerRead
 from archsearch.record.outbox import Deliveries, Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
@@ -256,9 +256,10 @@ def test_a_reading_of_the_test_split_after_the_end_reaches_the_search_and_change
     board = [{"number": 0, "name": "WRN-16-0", "family": "wrn", "val_accuracy": 0.3}]
     message = ENDED | {"leaderboard": board, "winner": WINNER | {"test_accuracy": 0.28}}
     outbox = Outbox(record.database, record.search.id)
-    outbox.add(WinnerRead.model_validate(message))
+    kinds = (SearchEnded.KIND, WinnerRead.KIND)
+    assert outbox.add(WinnerRead.model_validate(message), after=outbox.last(*kinds), among=kinds)
     waiting = Deliveries(record.database, record.search.id, store.key).waiting()
-    assert outbox.last("search_ended", "winner_read") == waiting[-1]
+    assert outbox.last(*kinds) == waiting[-1]
     deliver(record.database, record.search.id, store)
     after = mlflow_contents(client, record)
     first = after["first"]

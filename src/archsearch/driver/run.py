@@ -25,7 +25,6 @@ from archsearch.record.messages import SearchEnded
 from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
-from archsearch.record.requests import take_requests
 from archsearch.record.trial import FINISHED, SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
 from archsearch.search.events import Listener, Notice, SearchStarted, WarningNotice, trial_ended
@@ -227,7 +226,7 @@ def _watch(
     budget = plan.request.time_budget_seconds
     if budget is not None and search.seconds + heartbeat.seconds >= budget:
         director.drain(f"its time budget of {budget:g} s is used up")
-    for kind in take_requests(writer.database, search.id):
+    for kind in writer.take_requests():
         match kind:
             case "pause" | "unpause":
                 director.pause(kind == "pause")

@@ -108,7 +108,8 @@ def tell_of_reading(
     if not search.finished or found is None or found.reading is None:
         return False
     outbox, winner = Outbox(database, search.id), found.as_row()
-    last = outbox.last(SearchEnded.KIND, WinnerRead.KIND)
+    kinds = (SearchEnded.KIND, WinnerRead.KIND)
+    last = outbox.last(*kinds)
     told = last.payload.winner if last and isinstance(last.payload, SearchEnded) else None
     if told is not None and (told.model_trial, told.test_accuracy) == (
         winner.model_trial,
@@ -117,5 +118,5 @@ def tell_of_reading(
         return False
     paths = runs.of(search)
     reports = write_final_report(database, search, paths, trials, listener)
-    outbox.add(summary_of(WinnerRead, search, list(trials), paths, found, reports))
-    return True
+    message = summary_of(WinnerRead, search, list(trials), paths, found, reports)
+    return outbox.add(message, after=last, among=kinds)

@@ -11,23 +11,26 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from archsearch.errors import UnfitError
 from archsearch.record import schema, tables
 from archsearch.record.cells import NEWER_FORMAT
 from archsearch.record.engines import (
-    Mode,
     make_folder,
     parsed_url,
     reading_mode,
+    record_connection,
     server_engine,
     sqlite_engine,
 )
 from archsearch.record.failures import DamagedRecordError as DamagedRecordError
 from archsearch.record.failures import damaged, explained
+from archsearch.record.opened_file import OpenedFile
 
 Row = TypeVar("Row")
+Insert = postgresql.Insert | sqlite.Insert
 
 # Any numbers that other programs of the same server do not use.
 _MAKING = 4_267_389_561
@@ -37,6 +40,15 @@ _MIGRATING = 4_267_389_562
 def now_ms() -> int:
     """Milliseconds since 1970, for people and the tracking server; nothing is ordered by it."""
     return time.time_ns() // 1_000_000
+
+
+def insert(connection: Connection, table: sa.Table) -> Insert:
+    """An INSERT that can say what to do ON CONFLICT, which is one statement on both databases."""
+    return (
+        postgresql.insert(table)
+        if connection.dialect.name == "postgresql"
+        else (sqlite.insert(table))
+    )
 
 
 class Database:
@@ -56,6 +68,7 @@ class Database:
         self.label = label
         self.path = path
         self.migrated: str | None = None
+        self._file: OpenedFile | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
@@ -102,8 +115,15 @@ class Database:
             make_folder(where.parent)
         elif not where.is_file():
             raise UnfitError(f"there is no record at {where}")
-        mode: Mode = reading_mode(where) if read_only else "rwc" if create else "rw"
-        return cls(sqlite_engine(where, mode), str(where), where, read_only=read_only)
+        if read_only:
+            mode = reading_mode(where)
+            return cls(sqlite_engine(where, mode), str(where), where, read_only=True)
+        database = cls(sqlite_engine(where, "rw"), str(where), where)
+        with explained(database.label):
+            # Only this connection may make the file: one that is lost is not made anew.
+            held = record_connection(where, "rwc" if create else "rw")
+            database._file = OpenedFile(where, held, saves=create)
+        return database
 
     def _prepare(self, *, create: bool) -> str:
         """The revision that the tables have; they are made if need be."""
@@ -162,6 +182,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view of the record."""
+        self._check_file()
         with explained(self.label), self._engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
@@ -174,12 +195,17 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it is kept, or nothing."""
         assert not self._is_read_only, "what is written to a copy would be lost"
+        self._check_file()
         with explained(self.label), self._engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 # Take the write lock now: a transaction that reads first and writes later
                 # would fail instead of waiting when another one wrote in between.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
 
     @contextmanager
     def migration(self) -> Iterator[Connection]:
@@ -264,3 +290,5 @@ class Database:
         """Give back every connection, and remove the copy that was looked at."""
         self._close_copy()
         self._source.dispose()
+        if self._file is not None:
+            self._file.close()

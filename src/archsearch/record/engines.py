@@ -23,6 +23,10 @@ _NETWORK_PATIENCE = {
 """Seconds, and milliseconds for the last: a host that has vanished sends no refusal, and the
 system's own patience is minutes to hours. What a URL says counts before these."""
 
+_ISOLATION = "READ COMMITTED"
+"""What transactions that write rely on, whatever a server's default is: a statement sees what
+others have committed before it."""
+
 _EXAMPLE = "`postgresql+psycopg://USER@HOST/DATABASE`"
 
 
@@ -71,27 +75,25 @@ def sqlite_connection(path: Path, mode: Mode) -> sqlite3.Connection:
     )
 
 
+def record_connection(path: Path, mode: Mode) -> sqlite3.Connection:
+    """A connection set up as every one of a record's."""
+    connection = sqlite_connection(path, mode)
+    try:
+        if mode in ("rw", "rwc"):
+            connection.execute("PRAGMA journal_mode=WAL")
+            # With WAL this survives a killed process; only a power cut can lose the last commits.
+            connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def sqlite_engine(path: Path, mode: Mode) -> Engine:
-    """An engine for a file; with `rwc` only its first connection makes one that is missing."""
-    is_made = mode != "rwc"
-
-    def connect() -> sqlite3.Connection:
-        nonlocal is_made
-        connection = sqlite_connection(path, "rw" if is_made and mode == "rwc" else mode)
-        try:
-            if mode in ("rw", "rwc"):
-                connection.execute("PRAGMA journal_mode=WAL")
-                # With WAL this survives a killed process; only a power cut can lose the last
-                # commits.
-                connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA foreign_keys=ON")
-        except BaseException:
-            connection.close()
-            raise
-        is_made = True
-        return connection
-
-    return sa.create_engine(sa.URL.create("sqlite", database=str(path)), creator=connect)
+    """An engine for a file that is there, or is made with `rwc`."""
+    url = sa.URL.create("sqlite", database=str(path))
+    return sa.create_engine(url, creator=lambda: record_connection(path, mode))
 
 
 def parsed_url(url: str) -> sa.URL:
@@ -129,7 +131,9 @@ def server_engine(url: sa.URL) -> Engine:
     """
     options = {k: v for k, v in _NETWORK_PATIENCE.items() if k not in url.query}
     try:
-        return sa.create_engine(url, pool_pre_ping=True, connect_args=options)
+        return sa.create_engine(
+            url, pool_pre_ping=True, connect_args=options, isolation_level=_ISOLATION
+        )
     except (sa.exc.ArgumentError, ValueError):  # the latter of a query's values
         raise _unreadable() from None
     except ImportError as error:  # the driver, or the C library below it

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from archsearch.errors import UnfitError
 
@@ -21,6 +21,10 @@ _RESTORE = "restore a copy of the search's folder, or start another search by --
 
 class DamagedRecordError(UnfitError):
     """What the record says cannot be true."""
+
+
+class ConflictError(UnfitError):
+    """A row was not written, since it contradicts what the record has."""
 
 
 def damaged(label: str, what: object) -> DamagedRecordError:
@@ -50,6 +54,16 @@ def explained(label: str) -> Iterator[None]:
         elif "full" in text or "disk I/O" in text:
             advice = "free disk space, then run the same command again: it continues"
         raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
+    except IntegrityError as error:
+        raise ConflictError(
+            f"the record {label} has refused a row that contradicts another one ({error.orig}), "
+            "so nothing of it was written: another process may have been faster; run the same "
+            "command again"
+        ) from error
+    except DataError as error:
+        raise UnfitError(
+            f"the record {label} cannot hold a value ({error.orig}), so nothing of it was written"
+        ) from error
     except DBAPIError as error:
         raise damaged(label, error.orig) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

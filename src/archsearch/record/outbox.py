@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from archsearch.record import tables as t
 from archsearch.record.cells import Count, Milliseconds, Whole
-from archsearch.record.database import DamagedRecordError, Database, now_ms
+from archsearch.record.database import DamagedRecordError, Database, insert, now_ms
 from archsearch.record.messages import PAYLOADS, Payload
 
 P = TypeVar("P")
@@ -101,10 +101,32 @@ class Outbox:
             row = connection.execute(query).first()
         return None if row is None else _message(self._database, row)
 
-    def add(self, payload: Payload) -> None:
-        """Add a message about what was learnt without a driver: a reading of the test split."""
+    def add(self, payload: Payload, *, after: Message | None, among: Iterable[str]) -> bool:
+        """Add a message about what was learnt without a driver: a reading of the test split.
+
+        Args:
+            payload: Of the message.
+            after: What `last` said of the kinds that are named next.
+            among: If another process has added one of these since, nothing is added.
+
+        Returns:
+            Whether it was added.
+        """
+        query = sa.select(sa.func.max(t.outbox.c.id)).where(
+            t.outbox.c.search_id == self._search_id, t.outbox.c.kind.in_(list(among))
+        )
         with self._database.write() as connection:
+            # As a driver's events do, so that messages get their numbers in the order in which
+            # they can be seen.
+            connection.execute(
+                sa.select(t.searches.c.id)
+                .where(t.searches.c.id == self._search_id)
+                .with_for_update()
+            )
+            if connection.scalar(query) != (after.id if after else None):
+                return False
             post(connection, self._search_id, payload)
+        return True
 
 
 class Deliveries:
@@ -194,8 +216,11 @@ class Deliveries:
 
     def store_id(self, key: str, value: str) -> None:
         """Remember the destination's name for one of our things."""
-        table = t.tracking_ids
-        row = {"search_id": self._search_id, "server": self._destination, "key": key}
         with self._database.write() as connection:
-            connection.execute(table.delete().where(*(table.c[k] == v for k, v in row.items())))
-            connection.execute(table.insert().values(**row, value=value))
+            query = insert(connection, t.tracking_ids).values(
+                search_id=self._search_id, server=self._destination, key=key, value=value
+            )
+            keys = ["search_id", "server", "key"]
+            connection.execute(
+                query.on_conflict_do_update(index_elements=keys, set_={"value": value})
+            )

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from archsearch.record import tables as t
 from archsearch.record.cells import Count, Digest, Milliseconds
-from archsearch.record.database import Database, now_ms
+from archsearch.record.database import Database, insert, now_ms
 
 
 @dataclass(frozen=True)
@@ -101,54 +101,39 @@ def keep_reading(
         accuracy: See there.
         force: Store it beside an earlier one, marked as forced, and return it.
     """
+    values = {
+        "search_id": search_id,
+        **vars(subject),
+        "accuracy": accuracy,
+        "predictions": predictions.astype("<i8").tobytes(),
+        "prediction_bytes": 8,
+        "created_ms": now_ms(),
+    }
+    first = ["search_id", "number", "checksum", "data_digest"]
     with database.write() as connection:
-        row = connection.execute(_query(search_id, subject)).first()
-        if force and row is not None:
-            _add(connection, search_id, subject, predictions, accuracy, forced=True)
-            return TestReading(subject, predictions.astype(np.int64), accuracy, now_ms(), True)
-        if row is None:
-            _add(connection, search_id, subject, predictions, accuracy, forced=False)
-            row = connection.execute(_query(search_id, subject)).first()
-    assert row is not None
+        # Of several processes that read at once, the database lets one be the first.
+        query = insert(connection, t.test_readings).values(**values, forced=False)
+        is_first = connection.execute(
+            query.on_conflict_do_nothing(
+                index_elements=first, index_where=sa.text("NOT forced")
+            ).returning(t.test_readings.c.id)
+        ).first()
+        if force and is_first is None:
+            query = insert(connection, t.test_readings).values(**values, forced=True)
+            row = connection.execute(query.returning(t.test_readings)).one()
+        else:
+            row = connection.execute(_query(search_id, subject)).one()
     return _reading(database, row)
-
-
-def _add(
-    connection: sa.Connection,
-    search_id: int,
-    subject: Subject,
-    predictions: npt.NDArray[np.integer],
-    accuracy: float,
-    *,
-    forced: bool,
-) -> None:
-    connection.execute(
-        t.test_readings.insert().values(
-            search_id=search_id,
-            number=subject.number,
-            checksum=subject.checksum,
-            data_digest=subject.data_digest,
-            accuracy=accuracy,
-            predictions=predictions.astype("<i8").tobytes(),
-            prediction_bytes=8,
-            forced=forced,
-            created_ms=now_ms(),
-        )
-    )
 
 
 def _query(search_id: int, subject: Subject) -> sa.Select[Any]:
     columns = t.test_readings.c
-    return (
-        sa.select(t.test_readings)
-        .where(
-            columns.search_id == search_id,
-            columns.number == subject.number,
-            columns.checksum == subject.checksum,
-            columns.data_digest == subject.data_digest,
-        )
-        .order_by(columns.id)
-        .limit(1)
+    return sa.select(t.test_readings).where(
+        columns.search_id == search_id,
+        columns.number == subject.number,
+        columns.checksum == subject.checksum,
+        columns.data_digest == subject.data_digest,
+        ~columns.forced,
     )
 
 

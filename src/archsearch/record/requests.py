@@ -31,14 +31,25 @@ def is_handled(database: Database, request_id: int) -> bool:
         return bool(connection.scalar(query))
 
 
-def take_requests(database: Database, search_id: int) -> list[RequestKind]:
-    """The requests that wait, in order; they count as handled from now on."""
-    waiting = (t.requests.c.search_id == search_id) & ~t.requests.c.handled
-    query = sa.select(t.requests.c.id, t.requests.c.kind).where(waiting)
+def are_waiting(database: Database, search_id: int) -> bool:
+    """Whether a driver should take requests; a look that waits for nobody."""
     with database.read() as connection:
-        if connection.execute(query.limit(1)).first() is None:
-            return []
-    with database.write() as connection:
-        rows = connection.execute(query.order_by(t.requests.c.id)).all()
-        connection.execute(t.requests.update().where(waiting).values(handled=True))
-    return [row.kind for row in rows]
+        return (
+            connection.execute(sa.select(t.requests.c.id).where(_waiting(search_id))).first()
+            is not None
+        )
+
+
+def take_requests(connection: sa.Connection, search_id: int) -> list[RequestKind]:
+    """The requests that wait, in order; with this statement they count as handled."""
+    query = (
+        t.requests.update()
+        .where(_waiting(search_id))
+        .values(handled=True)
+        .returning(t.requests.c.id, t.requests.c.kind)
+    )
+    return [row.kind for row in sorted(connection.execute(query), key=lambda row: row.id)]
+
+
+def _waiting(search_id: int) -> sa.ColumnElement[bool]:
+    return (t.requests.c.search_id == search_id) & ~t.requests.c.handled

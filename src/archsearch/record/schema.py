@@ -49,9 +49,9 @@ def revision_of(connection: Connection, label: str) -> str | None:
     line = release_line(str(named))
     writer = f"archsearch {line}" if line else "another archsearch"
     raise UnfitError(
-        f"{label} was written by {writer} (its tables are {named or f'version {version}'}; this "
-        f"release knows them up to {tables.REVISION}): use that release or a newer one, or start "
-        "another search by --name"
+        f"{label} was written by {writer} (its tables are {named or f'version {version}'}, and "
+        f"this release knows them up to {tables.REVISION}): use the release that wrote it or a "
+        "newer one, or start another search by --name"
     )
 
 

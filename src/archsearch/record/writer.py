@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from archsearch.record import lease
 from archsearch.record import tables as t
 from archsearch.record.cells import Cell, SearchIdentity, result_cell
-from archsearch.record.database import Database, now_ms
+from archsearch.record.database import Database, insert, now_ms
 from archsearch.record.messages import (
     EpochEnded,
     Payload,
@@ -30,6 +30,7 @@ from archsearch.record.messages import (
 )
 from archsearch.record.outbox import post
 from archsearch.record.reader import find_search
+from archsearch.record.requests import RequestKind, are_waiting, take_requests
 from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import EpochRecord, Outcome, Refusal, SearchRow, TrialRecord
 
@@ -52,19 +53,16 @@ def create_search(
     space: Cell,
 ) -> SearchRow:
     """The search of that name, made if need be; of two drivers that try, one makes it."""
-    with database.write_alone() as connection:
-        known = connection.scalar(sa.select(t.searches.c.id).where(t.searches.c.name == name))
-        if known is None:
-            connection.execute(
-                t.searches.insert().values(
-                    uuid=uuid.uuid4().hex,
-                    name=name,
-                    identity=identity.stored(),
-                    settings=settings.stored(),
-                    space=space,
-                    created_ms=now_ms(),
-                )
-            )
+    with database.write() as connection:
+        query = insert(connection, t.searches).values(
+            uuid=uuid.uuid4().hex,
+            name=name,
+            identity=identity.stored(),
+            settings=settings.stored(),
+            space=space,
+            created_ms=now_ms(),
+        )
+        connection.execute(query.on_conflict_do_nothing(index_elements=["name"]))
     row = find_search(database, name)
     assert row is not None
     return row
@@ -126,6 +124,13 @@ class Writer:
     def release(self) -> None:
         """See `lease.release`."""
         lease.release(self.database, self.search_id, self._token)
+
+    def take_requests(self) -> list[RequestKind]:
+        """What other commands ask for, in order; a driver that lost its lease takes nothing."""
+        if not are_waiting(self.database, self.search_id):
+            return []
+        with self._event() as connection:
+            return take_requests(connection, self.search_id)
 
     def start(self, announcement: SearchStarted, *, is_wider: bool = False) -> None:
         """A driver begins or continues; what it is asked for may differ from the last time.

@@ -53,10 +53,7 @@ class SenderLease:
         if self._clock() < self._next_beat:
             return True
         with self._database.write() as connection:
-            # PostgreSQL: two that ask at once are served one after the other.
-            connection.execute(
-                sa.select(searches.c.id).where(searches.c.id == self._search_id).with_for_update()
-            )
+            self._lock(connection)
             row = connection.scalar(sa.select(tracking_ids.c.value).where(*self._where))
             value = json.loads(row) if row else None
             if value is not None and not self._may_take(value):
@@ -87,6 +84,13 @@ class SenderLease:
         """Let somebody else send, unless somebody already does."""
         self._next_beat = 0.0
         with self._database.write() as connection:
+            self._lock(connection)
             row = connection.scalar(sa.select(tracking_ids.c.value).where(*self._where))
             if row and json.loads(row)["token"] == self._token:
                 connection.execute(tracking_ids.delete().where(*self._where))
+
+    def _lock(self, connection: sa.Connection) -> None:
+        """PostgreSQL: of several that look and then write, one does so at a time."""
+        connection.execute(
+            sa.select(searches.c.id).where(searches.c.id == self._search_id).with_for_update()
+        )

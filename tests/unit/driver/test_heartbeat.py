@@ -33,7 +33,7 @@ def stumble(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> list[str]:
         raise RuntimeError("no such request")
 
-    monkeypatch.setattr("archsearch.driver.run.take_requests", fail)
+    monkeypatch.setattr("archsearch.record.writer.Writer.take_requests", fail)
 
 
 @pytest.mark.parametrize(

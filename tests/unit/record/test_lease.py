@@ -11,28 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from archsearch.record import lease, tables
-from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import Database
 from archsearch.record.messages import SearchEnded
-from archsearch.record.settings import SearchSettings
-from archsearch.record.writer import Writer, create_search
-from tests.tracking_support import ENDED, IDENTITY, SETTINGS
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database.open(tmp_path / "search.db", create=True)
-
-
-@pytest.fixture
-def search_id(database: Database) -> int:
-    return create_search(
-        database,
-        "one",
-        identity=SearchIdentity.model_validate(IDENTITY),
-        settings=SearchSettings.model_validate(SETTINGS),
-        space={},
-    ).id
+from archsearch.record.writer import Writer
+from tests.tracking_support import ENDED
 
 
 def held_by(database: Database, search_id: int, **changes: object) -> None:
@@ -104,8 +86,8 @@ def test_a_holder_that_stands_still_is_replaced_after_30_seconds_and_fenced(
     assert row.holder is not None
 
 
-def _try(path: Path, search_id: int, start: object, answers: object) -> None:
-    database = Database.open(path, create=False)
+def _try(place: Path | str, search_id: int, start: object, answers: object) -> None:
+    database = Database.open(place, create=False)
     start.wait()  # type: ignore[attr-defined]
     clock = Clock()
 
@@ -128,13 +110,13 @@ def _try(path: Path, search_id: int, start: object, answers: object) -> None:
 
 
 def test_of_drivers_that_start_together_exactly_one_runs(
-    database: Database, search_id: int, tmp_path: Path
+    database: Database, search_id: int, record_place: Path | str
 ) -> None:
     context = multiprocessing.get_context("fork")
     for _ in range(3):
         start, answers = context.Event(), context.Queue()
         drivers = [
-            context.Process(target=_try, args=(tmp_path / "search.db", search_id, start, answers))
+            context.Process(target=_try, args=(record_place, search_id, start, answers))
             for _ in range(3)
         ]
         for driver in drivers:
