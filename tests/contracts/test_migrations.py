@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,24 @@ def test_a_newer_record_is_refused_with_the_release_that_reads_it(
         UnfitError, match=r"written by archsearch 7\.3 .* use the release that wrote it"
     ):
         Database.open(record_place, create=False, read_only=read_only)
+
+
+def test_a_driver_does_not_begin_in_tables_that_it_does_not_know(
+    record_place: Path | str,
+) -> None:
+    """A newer release may migrate a record after an older one has opened it."""
+    put_stored(OLDEST, record_place)
+    database = open_to_write(record_place)
+    search_id = get_search(database, "old").id
+    with engine_of(record_place).begin() as connection:
+        connection.execute(tables.versions.update().values(version=99))
+    with pytest.raises(UnfitError, match=r"has migrated the record .* just now"):
+        lease.acquire(database, search_id)
+    database.close()
+
+
+def test_the_release_of_these_tables_has_a_stored_search() -> None:
+    """Until it is out, its tables may still change."""
+    released = max(tuple(map(int, stored.name.split("."))) for stored in STORED)
+    major, minor, *_ = map(int, version("archsearch").split("."))
+    assert released[:2] >= (major, minor)

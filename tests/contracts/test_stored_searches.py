@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from archsearch.driver.run import run_search
 from archsearch.record import tables
+from archsearch.record.database import Database
 from archsearch.search.request import SearchRequest
 from tests.cli_support import call_here
+from tests.requirements import skip_or_fail
 from tests.search_support import NO_TRACKING, SyntheticRunner, recorded
 from tests.stored_records import STORED, put_stored
 
@@ -86,3 +92,31 @@ def test_what_only_a_newer_release_can_have_written_is_not_called_damage(runs: P
     assert answer.code == 3
     assert "does not know config.recipe.newer of trial 0" in answer.err
     assert "damaged" not in answer.err
+
+
+def test_a_folder_that_cannot_be_written_can_be_read(runs: Path, tmp_path: Path) -> None:
+    """Such as an archive; a driver that was killed there has left a log without its index."""
+    database = Database.open(runs / "old" / "search.db", create=True)
+    shutil.copytree(runs, tmp_path / "killed")
+    database.close()
+    (tmp_path / "killed" / "old" / "search.db-shm").unlink()
+    for folder in (runs, tmp_path / "killed"):
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("search.db*")}
+        status = [sys.executable, "-m", "pipeline.status", "old", "--runs-dir", str(folder)]
+        done = subprocess.run(without_writing(folder, status), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("old: finished; 4 trials")
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("search.db*")} == before
+
+
+def without_writing(folder: Path, command: list[str]) -> list[str]:
+    """The command where nobody can write the folder: root can, unless it is mounted so."""
+    if os.geteuid():
+        for path in (folder / "old", folder):
+            path.chmod(0o555)
+        return command
+    mount = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
+    probe = ["unshare", "-m", "sh", "-c", mount]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:
+        skip_or_fail("root cannot mount a folder read-only here")
+    return ["unshare", "-m", "sh", "-c", f"{mount} && exec {shlex.join(command)}"]

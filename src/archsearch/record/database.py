@@ -19,9 +19,9 @@ from archsearch.record import schema, tables
 from archsearch.record.cells import NEWER_FORMAT
 from archsearch.record.engines import (
     make_folder,
+    must_be_copied,
     parsed_url,
     reading_mode,
-    record_connection,
     server_engine,
     sqlite_engine,
 )
@@ -93,7 +93,10 @@ class Database:
         database = cls._connected(where, create=create, read_only=read_only)
         try:
             with explained(database.label):
-                if database._prepare(create=create) != tables.REVISION:
+                path = database.path
+                if read_only and path is not None and must_be_copied(path):
+                    database._look_at_copy()
+                elif database._prepare(create=create) != tables.REVISION:
                     if read_only:
                         database._look_at_copy()
                     else:
@@ -121,8 +124,7 @@ class Database:
         database = cls(sqlite_engine(where, "rw"), str(where), where)
         with explained(database.label):
             # Only this connection may make the file: one that is lost is not made anew.
-            held = record_connection(where, "rwc" if create else "rw")
-            database._file = OpenedFile(where, held, saves=create)
+            database._file = OpenedFile(where, create=create)
         return database
 
     def _prepare(self, *, create: bool) -> str:
@@ -153,7 +155,8 @@ class Database:
         engine = sqlite_engine(path, "rwc")
         try:
             if self.path is not None:
-                schema.back_up(self.path, path)
+                copy = schema.copy_files if must_be_copied(self.path) else schema.back_up
+                copy(self.path, path)
             with Database(engine, self.label, path).migration() as connection:
                 if self.path is None:
                     with self.read() as source:

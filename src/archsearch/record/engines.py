@@ -58,6 +58,15 @@ def reading_mode(path: Path) -> Mode:
     return "ro" if path.with_name(f"{path.name}-wal").exists() else "immutable"
 
 
+def must_be_copied(path: Path) -> bool:
+    """Whether SQLite cannot read a file where it lies.
+
+    What was written last is in its log, and the log's index is missing: SQLite would have to make
+    one in a folder that cannot be written.
+    """
+    return reading_mode(path) == "ro" and not path.with_name(f"{path.name}-shm").exists()
+
+
 def sqlite_connection(path: Path, mode: Mode) -> sqlite3.Connection:
     """A connection that says BEGIN only where it is told to.
 

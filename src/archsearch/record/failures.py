@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,20 +41,9 @@ def explained(label: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        text = str(error.orig)
-        if "decode" in text or "no such" in text:
-            what = "text in it is not UTF-8" if "decode" in text else text
-            raise damaged(label, what) from error
-        advice = "check that it can be reached and written"
-        if "locked" in text:
-            holder = _users_of(str(Path(label).resolve()))
-            advice = (
-                f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
-                "run the same command again"
-            )
-        elif "full" in text or "disk I/O" in text:
-            advice = "free disk space, then run the same command again: it continues"
-        raise UnfitError(f"the record {label} cannot be used ({text}): {advice}") from error
+        raise _unusable(label, str(error.orig)) from error
+    except sqlite3.OperationalError as error:
+        raise _unusable(label, str(error)) from error
     except IntegrityError as error:
         raise ConflictError(
             f"the record {label} has refused a row that contradicts another one ({error.orig}), "
@@ -66,10 +56,25 @@ def explained(label: str) -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         raise damaged(label, error.orig) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise damaged(label, error) from error
     except UnicodeError as error:  # a host's name that none can have
         raise UnfitError(f"the record {label} cannot be used ({error}): check the host") from error
+
+
+def _unusable(label: str, text: str) -> UnfitError:
+    if "decode" in text or "no such" in text:
+        return damaged(label, "text in it is not UTF-8" if "decode" in text else text)
+    advice = "check that it can be reached and written"
+    if "locked" in text:
+        holder = _users_of(str(Path(label).resolve()))
+        advice = (
+            f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
+            "run the same command again"
+        )
+    elif "full" in text or "disk I/O" in text:
+        advice = "free disk space, then run the same command again: it continues"
+    return UnfitError(f"the record {label} cannot be used ({text}): {advice}")
 
 
 def _users_of(path: str) -> str:

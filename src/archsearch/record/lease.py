@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 
 from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.cells import Count, HolderCell
-from archsearch.record.tables import searches
+from archsearch.record.tables import REVISIONS, searches, versions
 
 if TYPE_CHECKING:  # which migrates its tables under the leases
     from archsearch.record.database import Database
@@ -82,17 +82,32 @@ def acquire(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     stale_seconds: float = STALE_SECONDS,
+    version: int = len(REVISIONS),
 ) -> int:
     """Take the lease; the token that every write of this driver must show.
 
+    Args:
+        database: The record.
+        search_id: Whose lease.
+        clock: Of this machine, in seconds.
+        sleep: Waits for so many seconds.
+        stale_seconds: After so long a holder whose heart stands still is replaced.
+        version: Of the tables that this driver knows, by number.
+
     Raises:
         HeldError: Its holder lives.
+        UnfitError: Another release has migrated the record since it was opened.
     """
     first: tuple[int, int] | None = None
     deadline = clock() + stale_seconds
     while True:
         with database.write() as connection:
             found = connection.execute(_locked(search_id)).one()
+            if connection.scalar(sa.select(sa.func.max(versions.c.version))) != version:
+                raise UnfitError(
+                    f"another release of archsearch has migrated the record {database.label} just "
+                    "now; run the same command again"
+                )
             row = database.validated(_LEASE, found, "the lease")
             now = (row.token, row.heartbeat)
             if row.holder is None or known_dead(row.holder):

@@ -11,11 +11,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from archsearch.errors import UnfitError
-from archsearch.record.engines import sqlite_connection
+from archsearch.record.engines import record_connection, sqlite_connection
 
 
 class LostRecordError(UnfitError):
@@ -27,21 +27,26 @@ class OpenedFile:
 
     Args:
         path: Of the file; its log lies beside it.
-        connection: To that file, opened just now; closed by `close`.
-        saves: Whether what was recorded is saved when the file is lost.
+        create: Whether a missing one is made; what was recorded is saved then if it is lost.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, saves: bool) -> None:
+    def __init__(self, path: Path, *, create: bool) -> None:
         self._path = path.absolute()
-        self._connection = connection
-        self._saves = saves
+        self._saves = create
         self._lock = threading.Lock()
         self._lost: str | None = None
-        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # opens the log too
+        self._connection = record_connection(path, "rwc" if create else "rw")
+        try:  # a look opens the log too
+            self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            self._connection.close()
+            raise
         log = self._path.with_name(f"{path.name}-wal")
-        self._opened = {
-            p: _identity(p) for p in (self._path, log) if p == self._path or p.exists()
-        }
+        held = (self._path, log) if log.exists() else (self._path,)
+        self._opened = {path: _identity(path) for path in held}
         self._size = 0
 
     def check(self) -> None:
@@ -55,7 +60,7 @@ class OpenedFile:
                 what = self._what_happened()
                 if what is None:
                     return
-                self._lost = f"the record {self._path} {what} while it was in use{self._saved()}"
+                self._lost = f"the record {self._path}{what} while it was in use{self._saved()}"
             raise LostRecordError(self._lost)
 
     def close(self) -> None:
@@ -65,17 +70,16 @@ class OpenedFile:
     def _what_happened(self) -> str | None:
         for path, opened in self._opened.items():
             now = _identity(path)
+            name = "" if path == self._path else f"'s log {path.name}"
+            if now is None:
+                return f"{name} was removed or moved away"
             if now != opened:
-                name = "" if path == self._path else f"'s log {path.name}"
-                return (
-                    f"{name} was removed or moved away"
-                    if now is None
-                    else (f"{name} was replaced by another file")
-                )
-        size = self._path.stat().st_size
-        if size < self._size:
-            return f"was cut from {self._size:,} to {size:,} bytes"
-        self._size = size
+                return f"{name} was replaced by another file"
+        with suppress(OSError):  # removed just now: the next look says so
+            size = self._path.stat().st_size
+            if size < self._size:
+                return f" was cut from {self._size:,} to {size:,} bytes"
+            self._size = size
         return None
 
     def _saved(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ def migrate(database: Database) -> str | None:
                 return None
             columns = (tables.searches.c.id, tables.searches.c.name)
             names = {row.id: row.name for row in connection.execute(sa.select(*columns))}
-        with _leases(database, names) as tokens:
+        with _leases(database, names, tables.REVISIONS.index(present) + 1) as tokens:
             copy = _migrate(database, present, tokens)
     told = f"a copy of what it was: {copy}" if copy else "see docs/records.md on its backup"
     return (
@@ -106,13 +107,13 @@ def _migrate(database: Database, present: str, tokens: dict[int, int]) -> Path |
 
 
 @contextlib.contextmanager
-def _leases(database: Database, names: dict[int, str]) -> Iterator[dict[int, int]]:
+def _leases(database: Database, names: dict[int, str], version: int) -> Iterator[dict[int, int]]:
     """Hold every search's lease for the block; their tokens, by the searches' ids."""
     tokens: dict[int, int] = {}
     try:
         for search_id, name in names.items():
             try:
-                tokens[search_id] = lease.acquire(database, search_id)
+                tokens[search_id] = lease.acquire(database, search_id, version=version)
             except lease.HeldError as error:
                 raise _held(database, name, str(error)) from None
         yield tokens
@@ -139,12 +140,12 @@ def back_up(source: Path, copy: Path) -> None:
     """Copy a record as it is now, whoever has it open, to a file that is whole or not there.
 
     Raises:
-        sqlite3.Error: It cannot be read, or the copy cannot be written.
-        OSError: The copy cannot be put in its place.
+        sqlite3.Error: It cannot be read.
+        UnfitError: The copy cannot be written.
     """
     temporary = copy.with_name(f".{copy.name}.tmp")
-    temporary.unlink(missing_ok=True)  # of a process that was killed here
     try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed here
         with (
             contextlib.closing(sqlite_connection(source, reading_mode(source))) as reader,
             contextlib.closing(sqlite_connection(temporary, "rwc")) as writer,
@@ -154,9 +155,24 @@ def back_up(source: Path, copy: Path) -> None:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(copy)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UnfitError(
+                f"the copy {copy} of the record cannot be written ({error.strerror})"
+            ) from None
         raise
+
+
+def copy_files(source: Path, copy: Path) -> None:
+    """Copy a record with its log where SQLite cannot read it, as `must_be_copied` says.
+
+    Opening the file drops the locks that this process has on it; in a folder that cannot be
+    written it has none that matter.
+    """
+    for end in ("", "-wal"):
+        shutil.copyfile(source.with_name(source.name + end), copy.with_name(copy.name + end))
 
 
 def copy_rows(source: Connection, target: Connection, label: str) -> None:
