@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from archsearch.account import supply_account
 from archsearch.errors import ArchsearchError, UnfitError
 
 
@@ -35,6 +36,7 @@ def new_app(help_text: str, *examples: str) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command; leave the process with its exit code, without a traceback for a mistake."""
+    supply_account()
     if len(app.registered_commands) == 1:  # typer shows a lone command's docstring otherwise
         app.registered_commands[0].help = app.info.help
     for stream in (sys.stdout, sys.stderr):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from archsearch.account import supply_account
 from archsearch.analysis.finalists import missing_runs
 from archsearch.analysis.winner import Winner, find_winner
 from archsearch.driver.assembly import make_director
@@ -61,6 +62,7 @@ def run_search(
         UnfitError: The machine, the data or the record cannot be used; another driver runs it.
         InterruptedSearchError: A signal came before trials ran.
     """
+    supply_account()
     with Interruption() as interruption:
         plan = make_plan(request, listener)
         check_record_is_there(plan.paths, plan.database)
