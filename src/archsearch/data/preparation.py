@@ -12,7 +12,7 @@ from archsearch.data.own import is_own
 from archsearch.data.own_source import OwnSource
 from archsearch.data.source import DataSource
 from archsearch.data.spec import DataSpec
-from archsearch.errors import UsageError
+from archsearch.errors import UnfitError, UsageError
 from archsearch.schema import PreparedData
 
 
@@ -64,6 +64,7 @@ def _describe(header: DataHeader, spec: DataSpec, path: Path) -> PreparedData:
             f"its training images are set aside for validation), but got "
             f"train_size={spec.train_size}; leave it out to train on all of them"
         )
+    _check_enough(header, spec)
     return PreparedData(
         name=header.name,
         path=str(path),
@@ -82,3 +83,20 @@ def _describe(header: DataHeader, spec: DataSpec, path: Path) -> PreparedData:
         flip=header.flip,
         multi_label=header.multi_label,
     )
+
+
+def _check_enough(header: DataHeader, spec: DataSpec) -> None:
+    """Refuse fewer training images than classes: some would never be seen."""
+    num_classes, available = len(header.class_names), header.train.num_rows
+    if header.multi_label:
+        return
+    if available < num_classes:
+        raise UnfitError(
+            f"the data of `{header.name}` leaves {available} images to train on, fewer than its "
+            f"{num_classes} classes: give more images"
+        )
+    if spec.train_size is not None and spec.train_size < num_classes:
+        raise UsageError(
+            f"`train_size >= {num_classes}` must hold for `{spec.name}`, one image a class, but "
+            f"got train_size={spec.train_size}"
+        )

@@ -11,8 +11,9 @@ from archsearch.driver.code_version import code_version
 from archsearch.engine.capacity import check_answers, check_machine
 from archsearch.engine.security import admit_cluster
 from archsearch.engine.weights import fetch_weights
-from archsearch.errors import UsageError
+from archsearch.errors import UnfitError, UsageError
 from archsearch.halving.rungs import Ladder
+from archsearch.phrases import plural
 from archsearch.record.cells import SearchIdentity
 from archsearch.record.messages import SearchStarted
 from archsearch.record.paths import RunsFolder, SearchPaths
@@ -128,6 +129,7 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     check_machine(request, shape)
     runs.make()
     data = prepare(spec, cache_dir=runs.data_cache, data_dir=request.data_dir)
+    _check_images(data, shape)
     preflight = request.preflight(space, data.input_spec, shape)
     check_feasible(preflight, space, data.input_spec)
     batch_scale = request.batch_scale(shape)
@@ -165,6 +167,22 @@ def _check_options(request: SearchRequest, shape: TrialShape) -> None:
         raise UsageError(
             "--sync-batch-norm needs GPUs (torch's SyncBatchNorm refuses the tensors of a "
             "processor), and a trial has none here: leave it out, or give --gpus-per-trial"
+        )
+
+
+def _check_images(data: PreparedData, shape: TrialShape) -> None:
+    """Refuse fewer training images than the smallest batch that BatchNorm can normalise.
+
+    Raises:
+        UnfitError: There are fewer.
+    """
+    needed = 2 * shape.num_workers
+    if data.num_train < needed:
+        each = f" for each of {shape.num_workers} workers" if shape.num_workers > 1 else ""
+        raise UnfitError(
+            f"`{data.name}` leaves {plural(data.num_train, 'image')} to train on, but BatchNorm "
+            f"needs two{each} at a time: give more images"
+            + (", or fewer --workers-per-trial" if each else "")
         )
 
 

@@ -61,9 +61,24 @@ def compose(search: OpenedSearch) -> Report:
 
 
 def _headline(search: OpenedSearch) -> tuple[str, tuple[str, ...]]:
-    """The verdict's first clause, which can be quoted alone, and what qualifies it."""
+    """The verdict's first clause, which can be quoted alone, and what qualifies it.
+
+    A search of one family has no verdict: who leads it comes first.
+    """
+    if len(search.recorded.families) < 2:
+        return _leader(search), ()
     clauses = [clause.strip() for clause in search.verdict().sentence.split("; ")]
     return clauses[0].rstrip(".") + ".", tuple(clauses[1:])
+
+
+def _leader(search: OpenedSearch) -> str:
+    winner, best = search.winner, next(iter(search.leaderboard), None)
+    if winner is not None and winner.estimate is not None:
+        told = "wins" if search.recorded.winner else "leads so far"
+        return f"{winner.name} {told}: {winner.estimate.estimate:.4f} on validation images."
+    if best is not None:
+        return f"{best.name} is the best trial: {best.val_accuracy:.4f} on validation images."
+    return "No trial has been trained to the end."
 
 
 def _status(recorded: RecordedSearch) -> str:

@@ -44,8 +44,12 @@ TRIAL_COLUMNS = (
 """What a table tells of every trial; `trial_row` has the cells."""
 
 
-def verdict_section(recorded: RecordedSearch, verdicts: Mapping[Budget, Verdict]) -> Section:
-    """Which family wins at matched cost, by what is matched."""
+def verdict_section(
+    recorded: RecordedSearch, verdicts: Mapping[Budget, Verdict]
+) -> Section | None:
+    """Which family wins at matched cost, by what is matched; None where there is but one."""
+    if len(recorded.families) < 2:
+        return None
     rows = [
         (
             words(BUDGET_NAMES[budget]),
@@ -73,10 +77,7 @@ def verdict_section(recorded: RecordedSearch, verdicts: Mapping[Budget, Verdict]
         "weighing more.",
     )
     figures = (verdict_figure(verdict, recorded.families) for verdict in verdicts.values())
-    if len(recorded.families) > 1:
-        others = [v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET]
-    else:
-        others = []
+    others = [v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET]
     return Section(
         "verdict",
         "Verdict",

@@ -64,6 +64,11 @@ class Preflight:
                 not so many workers.
         """
         batch_size = config.recipe.batch_size * self.batch_scale
+        if batch_size < 2:
+            raise InfeasibleError(
+                f"{config.name}: batches of one image cannot be trained with BatchNorm, which "
+                "normalises by the other images of a batch (lift it: a batch_size of 2 or more)"
+            )
         if self.num_workers > 1 and batch_size // self.num_workers < 2:
             raise InfeasibleError(
                 f"{config.name}: a batch of {batch_size} gives {self.num_workers} workers fewer "

@@ -122,6 +122,10 @@ def _checked_config(
 ) -> TrialConfig:
     architecture = parse_name(name)
     architecture.check_input(input_spec)
+    if recipe.batch_size < 2:
+        raise UsageError(
+            "`batch_size >= 2` must hold: BatchNorm normalises by the other images of a batch"
+        )
     try:
         return TrialConfig(
             architecture=architecture,

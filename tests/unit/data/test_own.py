@@ -354,6 +354,13 @@ def test_large_images_are_made_smaller_one_after_the_other(
         read_own("pets.py:Pets")
 
 
+def test_fewer_training_images_than_classes_are_refused(new_module: NewModule) -> None:
+    new_module("Pets.classes = list('abcdefgh')\nPets.__getitem__ = lambda self, i: "
+               "(self.image(i), i)\ndef load(): return Pets(8), Pets(8)\n")  # fmt: skip
+    with pytest.raises(UnfitError, match="leaves 7 images to train on, fewer than its 8 classes"):
+        prepared("pets.py:load")
+
+
 def test_names_are_short_and_legal() -> None:
     assert data_name("digits") == "digits"
     assert data_name("/some/where/pets.py:load") == "pets.load"

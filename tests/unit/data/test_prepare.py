@@ -79,7 +79,7 @@ def test_it_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "archsearch.data.named_source.convert", lambda *_: pytest.fail("made again")
     )
     prepare(DIGITS, cache_dir=cache)
-    prepare(DIGITS.model_copy(update={"train_size": 7}), cache_dir=cache)
+    prepare(DIGITS.model_copy(update={"train_size": 12}), cache_dir=cache)
     assert arrow_files(cache) == ["digits-8.arrow"]
 
 
@@ -306,3 +306,8 @@ def test_all_that_is_wrong_with_a_spec_comes_at_once() -> None:
     assert "unknown data set `digts`; did you mean digits?" in message
     assert "`train_size >= 1` must hold, but got train_size=0" in message
     assert "`1 <= image_size <= 512` must hold, but got image_size=513" in message
+
+
+def test_fewer_training_images_than_classes_are_refused(cache: Path) -> None:
+    with pytest.raises(UsageError, match="`train_size >= 10` must hold for `digits`, one image"):
+        prepare(DIGITS.model_copy(update={"train_size": 9}), cache_dir=cache)

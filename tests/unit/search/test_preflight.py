@@ -43,3 +43,9 @@ def test_what_is_cheap_to_know_is_looked_at_first(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("archsearch.search.preflight.training_memory", None)
     with pytest.raises(InfeasibleError, match="`params <= 10` must hold"):
         capped(max_params=10, max_memory_mib=1).check(config_of("WRN-10-1"))
+
+
+def test_a_batch_of_one_image_is_refused_where_batchnorm_is() -> None:
+    with pytest.raises(InfeasibleError, match=r"batches of one image cannot be trained with Bat"):
+        capped().check(config_of("WRN-10-1", batch_size=1))
+    assert capped().check(config_of("WRN-10-1", batch_size=2))["params"] > 0
