@@ -34,17 +34,23 @@ def track(
     ] = False,
 ) -> None:
     """Deliver what waits, in order."""
+    from archsearch.record.deliveries import delivery_states
     from archsearch.record.paths import RunsFolder
+    from archsearch.record.status import delivery_lines
     from archsearch.tracking.sender import deliver
     from archsearch.tracking.store import tracking_store
 
     with open_record(name, runs_dir, database) as (record, search):
         store = tracking_store(RunsFolder(runs_dir), tracking_uri_of(search, tracking_uri))
         delivery = deliver(record, search.id, store, rebuild=rebuild)
+        states = delivery_states(record, search.id)
     print(f"{delivery.sent} messages delivered to {store.label}")
     if delivery.parked:
         print(f"{len(delivery.parked)} messages were refused for good; the first one: ", end="")
         print(delivery.parked[0])
+    others = [state for state in states if state.destination != store.key]
+    for line in delivery_lines(others, name, RunsFolder(runs_dir)):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.deliveries import Deliveries
+from archsearch.record.outbox import Message
 from archsearch.tracking.store import TrackingStore
 from archsearch.tracking.tracker import ReplacedError, Tracker
 

@@ -13,7 +13,7 @@ import pytest
 
 from archsearch.engine.in_process import run_in_process
 from archsearch.record.database import Database
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.search.request import SearchRequest

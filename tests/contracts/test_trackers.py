@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.deliveries import Deliveries
+from archsearch.record.outbox import Message
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
 from archsearch.tracking.mlflow_tracker import MlflowTracker

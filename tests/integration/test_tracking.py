@@ -20,8 +20,9 @@ import pytest
 
 from archsearch.errors import UnfitError
 from archsearch.record import lease
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import SearchEnded, WinnerRead
-from archsearch.record.outbox import Deliveries, Outbox
+from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
 from archsearch.tracking.courier import Courier
@@ -427,7 +428,7 @@ def test_a_start_that_is_refused_waits_with_all_that_follows(
 
 def test_only_one_delivers_at_a_time(store: TrackingStore, record: Recorded) -> None:
     record.start()
-    driver = SenderLease(record.database, record.search.id)
+    driver = SenderLease(record.database, record.search.id, store.key)
     assert driver.hold()
     with pytest.raises(UnfitError, match=f"process {os.getpid()}"):
         deliver(record.database, record.search.id, store)

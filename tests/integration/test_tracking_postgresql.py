@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.errors import UnfitError
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.sender import deliver
 from archsearch.tracking.store import tracking_store

@@ -13,7 +13,7 @@ from PIL import Image
 from archsearch.data import DataSpec, load_test, normalise, prepare
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.search.events import Event, WarningNotice
 from archsearch.search.request import SearchRequest

@@ -11,8 +11,8 @@ from archsearch.analysis.winner import Winner, confirmed_row, find_winner
 from archsearch.driver.plan import Plan
 from archsearch.errors import NoTrialSucceededError
 from archsearch.record.database import Database
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import CheckpointFile, LeaderboardRow, SearchEnded
-from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import SearchPaths
 from archsearch.record.reader import read_refusals, read_trials
 from archsearch.record.trial import (

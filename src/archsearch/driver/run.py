@@ -22,8 +22,8 @@ from archsearch.files import write_atomic
 from archsearch.record import lease
 from archsearch.record.consistency import check_record, check_record_is_there
 from archsearch.record.database import Database
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import SearchEnded
-from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
 from archsearch.record.trial import FINISHED, SearchRow, TrialRecord, search_trials

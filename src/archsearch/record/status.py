@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,12 @@ from archsearch.errors import ArchsearchError, UsageError, nearest_names
 from archsearch.phrases import plural
 from archsearch.record import lease
 from archsearch.record.database import Database
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import (
+    OWN_STORE,
+    Deliveries,
+    DeliveryState,
+    delivery_states,
+)
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials, search_names
 from archsearch.record.readings import TestReading, read_readings
@@ -23,6 +29,7 @@ from archsearch.record.trial import (
     incumbent,
     search_trials,
 )
+from archsearch.sqlite_files import sqlite_uri
 from archsearch.storage import StorageError
 
 State = Literal["running", "interrupted", "finished"]
@@ -36,6 +43,7 @@ class SearchStatus:
     state: State
     trials: list[TrialRecord]
     refusals: list[Refusal]
+    deliveries: list[DeliveryState]
     undelivered: int
     paths: SearchPaths
     readings: list[TestReading] = field(default_factory=list)
@@ -75,6 +83,7 @@ class SearchStatus:
             "refusals": [vars(refusal) for refusal in self.refusals],
             "incumbent": told(best) if best else None,
             "undelivered": self.undelivered,
+            "tracking": [vars(delivery) for delivery in self.deliveries],
             "folder": str(self.paths.root),
         }
 
@@ -113,14 +122,16 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
     database = existing_record(runs, name, database_url)
     try:
         search = get_search(database, name)
+        deliveries = delivery_states(database, search.id)
         return SearchStatus(
             search=search,
             state=state_of(database, search),
             trials=read_trials(database, search.id),
             refusals=read_refusals(database, search.id),
-            undelivered=Deliveries(
-                database, search.id, search.settings.tracking_uri or "default"
-            ).count_waiting(),
+            deliveries=deliveries,
+            undelivered=deliveries[0].waiting
+            if deliveries
+            else Deliveries(database, search.id, "").count_waiting(),
             paths=runs.of(search),
             readings=read_readings(database, search.id),
         )
@@ -200,11 +211,13 @@ def render(status: SearchStatus) -> str:
     ]
     if search.ending:
         lines.append(f"last ending: {search.ending}")
+    runs = RunsFolder(status.paths.root.parent)
     if status.undelivered:
         lines.append(
             f"{status.undelivered} messages wait for tracking: "
-            + command_line("track", search.name, "--runs-dir", status.paths.root.parent)
+            + command_line("track", search.name, "--runs-dir", runs.root)
         )
+    lines += delivery_lines(status.deliveries, search.name, runs)
     for trial in status.trials:
         accuracy = "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
         lines.append(
@@ -212,6 +225,26 @@ def render(status: SearchStatus) -> str:
             f"{len(trial.epochs):4} epochs  {accuracy:>6}  {trial.reason or ''}".rstrip()
         )
     return "\n".join(lines)
+
+
+def delivery_lines(states: Sequence[DeliveryState], name: str, runs: RunsFolder) -> list[str]:
+    """What the tracking stores of a search refused, and what those lack that are not in use."""
+    lines = []
+    for state in states:
+        is_own = state.destination == OWN_STORE
+        label = str(runs.mlflow) if is_own else state.destination
+        if state.parked:
+            lines.append(
+                f"{plural(state.parked, 'message')} refused for good by tracking at {label}"
+            )
+        if state.waiting and not state.is_current:
+            uri = sqlite_uri(runs.mlflow.resolve() / "mlflow.db") if is_own else label
+            lines.append(
+                f"{plural(state.waiting, 'message')} not delivered to the earlier tracking at "
+                f"{label}: "
+                + command_line("track", name, "--runs-dir", runs.root, "--tracking-uri", uri)
+            )
+    return lines
 
 
 def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISIONS = ("v0_1_tables", "v0_2_first_readings")
+REVISIONS = ("v0_1_tables", "v0_2_first_readings", "v0_2_deliveries")
 """What these tables have been, first to last; `archsearch.record.migrations` has each step."""
 
 REVISION = REVISIONS[-1]
@@ -121,10 +121,31 @@ outbox = sa.Table(
     sa.Column("number", sa.Integer),
     sa.Column("payload", sa.JSON, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
-    sa.Column("delivered", sa.Boolean, nullable=False, default=False),
-    sa.Column("parked", sa.Text),
-    sa.Index("ix_outbox_waiting", "search_id", "delivered", "id"),
+    sa.Index("ix_outbox_order", "search_id", "id"),
     sqlite_autoincrement=True,
+)
+
+# A search may be delivered to several tracking stores; each has its own mark in the outbox.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _search_id(primary_key=True),
+    sa.Column("destination", sa.String(300), primary_key=True),
+    # Numbers the destinations in the order in which drivers began to use them.
+    sa.Column("used", sa.Integer, nullable=False),
+    # All messages up to `through` have arrived, and those of the list `ahead` beyond it.
+    sa.Column("through", sa.Integer, nullable=False),
+    sa.Column("ahead", sa.JSON, nullable=False),
+)
+
+# Messages that a destination will never take.
+parked = sa.Table(
+    "parked",
+    metadata,
+    _search_id(primary_key=True),
+    sa.Column("destination", sa.String(300), primary_key=True),
+    sa.Column("message_id", sa.Integer, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 tracking_ids = sa.Table(
@@ -173,6 +194,13 @@ test_readings = sa.Table(
         postgresql_where=sa.text("NOT forced"),
     ),
 )
+
+
+def lock_search(connection: sa.Connection, search_id: int) -> None:
+    """Let other transactions that write of this search wait; on SQLite all that write do."""
+    connection.execute(
+        sa.select(searches.c.id).where(searches.c.id == search_id).with_for_update()
+    )
 
 
 def make_all(connection: sa.Connection) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from archsearch.data import load_resident
 from archsearch.errors import UnfitError
 from archsearch.record.database import Database
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.readings import TestReading
 from archsearch.record.trained import TrainedTrial
 from archsearch.record.trial import SearchRow

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import EpochEnded, SearchStarted
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.outbox import Message
 from archsearch.tracking.tracker import ReplacedError, StartOverError, Tracker
 
 MESSAGES_PER_ROUND = 500

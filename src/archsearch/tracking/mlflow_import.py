@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from archsearch.sqlite_files import sqlite_uri
+
 # One answer of a healthy server takes milliseconds. MLflow's own limits (120 s, 7 retries) let
 # one call to a dead server block for four minutes.
 BACKGROUND_TIMEOUT_SECONDS = 8
@@ -49,7 +51,7 @@ def new_sqlite_store(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     made: Any = SqlAlchemyStore  # it has no types
-    made(f"sqlite:///{path}", artifacts.as_uri())._dispose_engine()
+    made(sqlite_uri(path), artifacts.as_uri())._dispose_engine()
     with sqlite3.connect(path) as connection:
         # Kept in the file: the UI reads while a search writes.
         connection.execute("PRAGMA journal_mode=WAL")

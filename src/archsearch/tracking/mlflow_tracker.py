@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archsearch.files import file_identity
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.deliveries import Deliveries
+from archsearch.record.outbox import Message
 from archsearch.tracking.client import close_client, is_refusal, open_client, sentence
 from archsearch.tracking.projection import EPOCHS_PER_CALL, Projection
 from archsearch.tracking.runs import KnownRuns

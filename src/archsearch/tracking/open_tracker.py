@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.tracking.mlflow_tracker import MlflowTracker
 from archsearch.tracking.store import TrackingStore
 from archsearch.tracking.tracker import Tracker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.tracking import translation as translation
 from archsearch.tracking.client import UnknownRunError, is_missing
 from archsearch.tracking.store import TrackingStore

@@ -12,7 +12,7 @@ from archsearch.background import BackgroundThread
 from archsearch.errors import UnfitError
 from archsearch.record import lease
 from archsearch.record.database import DamagedRecordError, Database
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries
 from archsearch.tracking.client import sentence
 from archsearch.tracking.courier import Courier
 from archsearch.tracking.mlflow_import import (
@@ -68,7 +68,7 @@ class Sender:
     ) -> None:
         self._store = store
         self._deliveries = Deliveries(database, search_id, store.key)
-        self._sender_lease = SenderLease(database, search_id)
+        self._sender_lease = SenderLease(database, search_id, store.key)
         self._warn = warn
         self._command = command
         self._open = open_destination
@@ -78,7 +78,12 @@ class Sender:
         self._thread = BackgroundThread(self._work, "tracking", self._ended)
 
     def start(self) -> None:
-        """Begin to deliver. MLflow is imported in the thread: that takes seconds."""
+        """Begin to deliver. MLflow is imported in the thread: that takes seconds.
+
+        Raises:
+            UnfitError: The record cannot be written.
+        """
+        self._deliveries.begin()
         try:
             self._thread.start()
         except RuntimeError as error:  # the system lets us have no thread
@@ -213,7 +218,7 @@ def deliver(
         UnfitError: The server fails.
     """
     deliveries = Deliveries(database, search_id, store.key)
-    sender_lease = SenderLease(database, search_id)
+    sender_lease = SenderLease(database, search_id, store.key)
     _take(sender_lease)
     try:
         if rebuild:

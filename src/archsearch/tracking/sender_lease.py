@@ -1,6 +1,7 @@
-"""One sender at a time for each search: a row in the record says whose turn it is.
+"""One sender at a time for each search and destination: a row in the record says whose turn it is.
 
-The messages' marks (`delivered`) are shared, so two senders at once could make a run twice. The
+Two senders to one store could make a run twice. Senders to different stores share nothing: each
+store has its own runs, its own ids and its own mark of what it has received. The
 rule is that of a driver's lease: a holder on the same machine that is known to be dead is
 replaced at once, any other one after its counter stood still for a while on our own clock.
 """
@@ -17,7 +18,8 @@ import sqlalchemy as sa
 
 from archsearch.record import lease
 from archsearch.record.database import Database
-from archsearch.record.tables import searches, tracking_ids
+from archsearch.record.deliveries import LEASE_KEY
+from archsearch.record.tables import lock_search, tracking_ids
 
 BEAT_SECONDS = 3.0
 # One call to a server that hangs takes up to `BACKGROUND_TIMEOUT_SECONDS`, twice.
@@ -31,16 +33,18 @@ class SenderLease:
         self,
         database: Database,
         search_id: int,
+        destination: str,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._where = (
             tracking_ids.c.search_id == search_id,
-            tracking_ids.c.server == "",
-            tracking_ids.c.key == "turn",
+            tracking_ids.c.server == destination,
+            tracking_ids.c.key == LEASE_KEY,
         )
         self._search_id = search_id
+        self._destination = destination
         self._clock = clock
         self._token = uuid.uuid4().hex
         self._next_beat = 0.0
@@ -53,7 +57,7 @@ class SenderLease:
         if self._clock() < self._next_beat:
             return True
         with self._database.write() as connection:
-            self._lock(connection)
+            lock_search(connection, self._search_id)  # two that ask at once are served in turn
             row = connection.scalar(sa.select(tracking_ids.c.value).where(*self._where))
             value = json.loads(row) if row else None
             if value is not None and not self._may_take(value):
@@ -63,7 +67,10 @@ class SenderLease:
             connection.execute(tracking_ids.delete().where(*self._where))
             connection.execute(
                 tracking_ids.insert().values(
-                    search_id=self._search_id, server="", key="turn", value=json.dumps(mine)
+                    search_id=self._search_id,
+                    server=self._destination,
+                    key=LEASE_KEY,
+                    value=json.dumps(mine),
                 )
             )
         self._next_beat = self._clock() + BEAT_SECONDS
@@ -84,13 +91,7 @@ class SenderLease:
         """Let somebody else send, unless somebody already does."""
         self._next_beat = 0.0
         with self._database.write() as connection:
-            self._lock(connection)
+            lock_search(connection, self._search_id)
             row = connection.scalar(sa.select(tracking_ids.c.value).where(*self._where))
             if row and json.loads(row)["token"] == self._token:
                 connection.execute(tracking_ids.delete().where(*self._where))
-
-    def _lock(self, connection: sa.Connection) -> None:
-        """PostgreSQL: of several that look and then write, one does so at a time."""
-        connection.execute(
-            sa.select(searches.c.id).where(searches.c.id == self._search_id).with_for_update()
-        )

@@ -14,9 +14,11 @@ import filelock
 import sqlalchemy as sa
 
 from archsearch.errors import UnfitError, UsageError
+from archsearch.record.deliveries import OWN_STORE
 from archsearch.record.paths import RunsFolder
 from archsearch.record.trial import SearchRow
 from archsearch.redaction import redact, shown_address
+from archsearch.sqlite_files import sqlite_uri
 from archsearch.tracking.mlflow_import import new_sqlite_store
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
@@ -62,7 +64,7 @@ class TrackingStore:
     @property
     def recorded(self) -> str | None:
         """What a search writes down to find the store again; None for the default store."""
-        return None if self.key == "default" else self.label
+        return None if self.key == OWN_STORE else self.label
 
     @property
     def can_take_files(self) -> bool:
@@ -154,16 +156,9 @@ def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
     Raises:
         UsageError: The URI cannot be used; the message does not repeat its secrets.
     """
+    own = _own_store(runs)
     if not uri:
-        folder = runs.mlflow.resolve()
-        database = folder / "mlflow.db"
-        return TrackingStore(
-            uri=f"sqlite:///{database}",
-            label=str(runs.mlflow),
-            key="default",
-            artifacts=folder / "artifacts",
-            sqlite=database,
-        )
+        return own
     label = redact(uri)
     if "%00" in uri or re.search(r"[\0\ud800-\udfff]", uri):
         raise UsageError(f"--tracking-uri {label!r}: nothing has such a name; {_ALLOWED}")
@@ -175,12 +170,25 @@ def tracking_store(runs: RunsFolder, uri: str | None = None) -> TrackingStore:
         return TrackingStore(uri=uri, label=place, key=place[:300])
     backend = scheme.partition("+")[0]
     if backend == "sqlite":
-        return _sqlite_store(uri, label)
+        store = _sqlite_store(uri, label)
+        return own if store.sqlite == own.sqlite else store
     if backend in DATABASE_BACKENDS:
         _check_driver(uri, label)
         artifacts = runs.mlflow.resolve() / "artifacts"
         return TrackingStore(uri=uri, label=label, key=label[:300], artifacts=artifacts)
     raise UsageError(f"--tracking-uri {label}: MLflow keeps no runs there; {_ALLOWED}")
+
+
+def _own_store(runs: RunsFolder) -> TrackingStore:
+    folder = runs.mlflow.resolve()
+    database = folder / "mlflow.db"
+    return TrackingStore(
+        uri=sqlite_uri(database),
+        label=str(runs.mlflow),
+        key=OWN_STORE,
+        artifacts=folder / "artifacts",
+        sqlite=database,
+    )
 
 
 def tracking_uri_of(search: SearchRow, given: str | None) -> str | None:
@@ -214,17 +222,21 @@ def _checked_http(uri: str) -> str:
 
 
 def _sqlite_store(uri: str, label: str) -> TrackingStore:
-    name = uri.removeprefix("sqlite:///")
-    if name == uri or name in ("", ":memory:") or "?" in name:
+    name = None
+    with contextlib.suppress(sa.exc.ArgumentError, ValueError):
+        parsed = sa.make_url(uri)
+        name = None if parsed.host or parsed.query else parsed.database
+    if name in (None, "", ":memory:"):
         raise UsageError(
             f"--tracking-uri {label}: an SQLite store is a file, `sqlite:///FILE` (three slashes "
-            "before a relative path, four before an absolute one)"
+            "before a relative path, four before an absolute one; `?` in a path is `%3F`, `%` "
+            "is `%25`)"
         )
     path = Path(name).resolve()
     return TrackingStore(
-        uri=f"sqlite:///{path}",
+        uri=sqlite_uri(path),
         label=label,
-        key=f"sqlite:///{path}"[:300],
+        key=sqlite_uri(path)[:300],
         artifacts=path.parent / "artifacts",
         sqlite=path,
     )

@@ -11,8 +11,8 @@ import pytest
 
 from archsearch.driver.run import run_search
 from archsearch.record.database import Database
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import SearchEnded
-from archsearch.record.outbox import Deliveries
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.report import write as report_module

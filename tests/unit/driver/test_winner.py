@@ -22,8 +22,9 @@ from archsearch.errors import UnfitError
 from archsearch.promotion import promote as promotion
 from archsearch.record import test_split
 from archsearch.record.database import Database
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import WinnerRead
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.outbox import Message
 from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import get_search
 from archsearch.record.readings import TestReading, read_readings

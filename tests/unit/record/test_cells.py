@@ -13,8 +13,9 @@ import pytest
 from archsearch.errors import UnfitError
 from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import DamagedRecordError
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import PAYLOADS, EpochEnded, SearchEnded, SearchStarted
-from archsearch.record.outbox import Deliveries, Message
+from archsearch.record.outbox import Message
 from archsearch.record.reader import get_search, read_trials
 from archsearch.record.settings import SearchSettings
 from archsearch.search.request import SearchRequest

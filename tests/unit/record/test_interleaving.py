@@ -21,8 +21,9 @@ from archsearch.errors import ArchsearchError
 from archsearch.record import lease, tables
 from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import Database
+from archsearch.record.deliveries import Deliveries
 from archsearch.record.messages import SearchEnded, WinnerRead
-from archsearch.record.outbox import Deliveries, Outbox
+from archsearch.record.outbox import Outbox
 from archsearch.record.reader import search_names
 from archsearch.record.readings import Subject, TestReading, keep_reading, read_readings
 from archsearch.record.requests import post_request
@@ -235,7 +236,7 @@ def test_of_two_that_learn_of_a_reading_one_tells_of_it(
 
 def test_one_sends_at_a_time(database: Database, other: Database, search_id: int) -> None:
     def hold(where: Database) -> bool:
-        return SenderLease(where, search_id).hold()
+        return SenderLease(where, search_id, "default").hold()
 
     for answer in interleavings(database, lambda: hold(database), lambda: hold(other)):
         assert sorted(answer) == [False, True]

@@ -48,4 +48,4 @@ def test_what_is_cheap_to_know_is_looked_at_first(monkeypatch: pytest.MonkeyPatc
 def test_a_batch_of_one_image_is_refused_where_batchnorm_is() -> None:
     with pytest.raises(InfeasibleError, match=r"batches of one image cannot be trained with Bat"):
         capped().check(config_of("WRN-10-1", batch_size=1))
-    assert capped().check(config_of("WRN-10-1", batch_size=2))["params"] > 0
+    assert capped().check(config_of("WRN-10-1", batch_size=2)).params > 0

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from archsearch.errors import UnfitError
-from archsearch.record.outbox import Deliveries
+from archsearch.record.deliveries import Deliveries, delivery_states
 from archsearch.record.paths import RunsFolder
+from archsearch.record.status import delivery_lines
 from archsearch.tracking import sender as sender_module
 from archsearch.tracking.remote import cautions
-from archsearch.tracking.sender import Sender, deliver
+from archsearch.tracking.sender import BusyError, Sender, deliver
 from archsearch.tracking.sender_lease import SenderLease
 from archsearch.tracking.store import TrackingStore, tracking_store
 from tests.memory_tracker import Place
@@ -279,3 +280,55 @@ def test_a_store_that_lost_the_search_gets_it_again_although_nothing_waits(
     place.replace()
     again = deliver(record.database, record.search.id, store, open_destination=place.open)
     assert again.sent == NUM_MESSAGES == len(place.received)
+
+
+def test_a_search_that_goes_from_store_to_store_and_back_is_whole_in_each(
+    record: Recorded, tmp_path: Path
+) -> None:
+    """One shell without MLFLOW_TRACKING_URI is enough to make it so."""
+    runs = RunsFolder(tmp_path / "runs")
+    own, other = tracking_store(runs), tracking_store(runs, "http://127.0.0.1:1")
+    places = {own.key: Place(), other.key: Place()}
+
+    def driven(store: TrackingStore) -> None:
+        sender = Sender(
+            record.database, record.search.id, store, warn=print, command="track first",
+            open_destination=places[store.key].open,
+        )  # fmt: skip
+        sender.start()
+        assert sender.close() == 0
+
+    record.start()
+    record.add_trial(0)
+    driven(own)
+    record.add_trial(1)
+    driven(other)
+    record.add_trial(2)
+    driven(own)
+    assert {key: len(place.received) for key, place in places.items()} == {
+        own.key: 4,
+        other.key: 3,
+    }
+    states = delivery_states(record.database, record.search.id)
+    assert [(s.destination, s.is_current, s.waiting) for s in states] == [
+        (own.key, True, 0),
+        (other.key, False, 1),
+    ]
+    lines = delivery_lines(states, "first", runs)
+    assert len(lines) == 1
+    assert lines[0].endswith("--tracking-uri http://127.0.0.1:1")
+    assert "1 message not delivered" in lines[0]
+
+
+def test_a_driver_and_a_command_deliver_to_different_stores_at_the_same_time(
+    record: Recorded, tmp_path: Path
+) -> None:
+    runs = RunsFolder(tmp_path / "runs")
+    own, other = tracking_store(runs), tracking_store(runs, "http://127.0.0.1:1")
+    whole_search(record)
+    assert SenderLease(record.database, record.search.id, own.key).hold()
+    place = Place()
+    delivery = deliver(record.database, record.search.id, other, open_destination=place.open)
+    assert delivery.sent == NUM_MESSAGES
+    with pytest.raises(BusyError):
+        deliver(record.database, record.search.id, own, open_destination=place.open)

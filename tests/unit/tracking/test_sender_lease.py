@@ -1,11 +1,10 @@
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from archsearch.record import lease
 from archsearch.tracking.sender_lease import BEAT_SECONDS, STALE_SECONDS, SenderLease
-from tests.tracking_support import Recorded, new_record
+from tests.tracking_support import Recorded
 
 
 class Clock:
@@ -16,15 +15,12 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> Iterator[Recorded]:
-    record = new_record(tmp_path)
-    yield record
-    record.database.close()
+def lease_of(record: Recorded, destination: str = "a", **options: Any) -> SenderLease:
+    return SenderLease(record.database, record.search.id, destination, **options)
 
 
 def test_one_at_a_time_and_the_next_after_a_release(record: Recorded) -> None:
-    first, second = (SenderLease(record.database, record.search.id) for _ in range(2))
+    first, second = (lease_of(record) for _ in range(2))
     assert first.hold()
     assert not second.hold()
     assert second.holder == lease.this_process()
@@ -33,7 +29,7 @@ def test_one_at_a_time_and_the_next_after_a_release(record: Recorded) -> None:
 
 
 def test_releasing_somebody_elses_turn_changes_nothing(record: Recorded) -> None:
-    first, second, third = (SenderLease(record.database, record.search.id) for _ in range(3))
+    first, second, third = (lease_of(record) for _ in range(3))
     assert first.hold()
     second.release()
     assert not third.hold()
@@ -42,14 +38,14 @@ def test_releasing_somebody_elses_turn_changes_nothing(record: Recorded) -> None
 def test_a_holder_that_is_known_to_be_dead_is_replaced_at_once(
     record: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert SenderLease(record.database, record.search.id).hold()
+    assert lease_of(record).hold()
     monkeypatch.setattr(lease, "known_dead", lambda holder: True)
-    assert SenderLease(record.database, record.search.id).hold()
+    assert lease_of(record).hold()
 
 
 def test_a_counter_that_stands_still_long_enough_loses_the_turn(record: Recorded) -> None:
     clock = Clock()
-    first, second = (SenderLease(record.database, record.search.id, clock=clock) for _ in range(2))
+    first, second = (lease_of(record, clock=clock) for _ in range(2))
     assert first.hold()
     assert not second.hold()
     clock.now += STALE_SECONDS - 1
@@ -61,3 +57,9 @@ def test_a_counter_that_stands_still_long_enough_loses_the_turn(record: Recorded
     assert second.hold()
     clock.now += BEAT_SECONDS
     assert not first.hold()
+
+
+def test_each_destination_has_a_turn_of_its_own(record: Recorded) -> None:
+    assert lease_of(record, "a").hold()
+    assert lease_of(record, "b").hold()
+    assert not lease_of(record, "a").hold()

@@ -1,10 +1,13 @@
 import os
+import warnings
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record.paths import RunsFolder
+from archsearch.tracking.client import close_client, open_client
 from archsearch.tracking.store import tracking_store
 
 
@@ -88,3 +91,25 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("in the way")
     with pytest.raises(UnfitError, match="--runs-dir"):
         tracking_store(RunsFolder(tmp_path / "runs")).prepare()
+
+
+@pytest.mark.parametrize("name", ["a?b", "50%", "%41", "a#b", "a;b&c", "a b", "ü'\"", "x\ny"])
+def test_the_file_that_is_opened_is_the_one_that_the_path_names(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    store = tracking_store(RunsFolder(folder))
+    assert sa.make_url(store.uri).database == str(folder / "mlflow/mlflow.db")
+    again = tracking_store(RunsFolder(tmp_path), store.uri)
+    assert again.sqlite == store.sqlite
+    assert tracking_store(RunsFolder(folder), store.uri) == store
+
+
+def test_a_store_under_an_unusual_name_is_made_there_and_nowhere_else(tmp_path: Path) -> None:
+    store = tracking_store(RunsFolder(tmp_path / "a?b%41#c; d"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, of its migrations
+        client = open_client(store)
+    run = client.create_run(client.create_experiment("x", store.artifact_location("x")))
+    client.log_text(run.info.run_id, "text", "a.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a?b%41#c; d"]
+    assert [path.name for path in tmp_path.rglob("a.txt")] == ["a.txt"]
+    close_client(client)
