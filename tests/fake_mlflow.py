@@ -35,9 +35,6 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.entities import PagedList
 
-PAGE = 1000
-"""Runs in an answer, if nothing else is asked for."""
-
 
 @dataclass
 class _Experiment:
@@ -62,9 +59,14 @@ class _Run:
 
 
 class FakeMlflow:
-    """What stands for a store and its client."""
+    """What stands for a store and its client.
+
+    Attributes:
+        page: Runs in an answer, if nothing else is asked for.
+    """
 
     def __init__(self) -> None:
+        self.page = 1000
         self._experiments: dict[str, _Experiment] = {}
         self._runs: dict[str, _Run] = {}
 
@@ -163,7 +165,7 @@ class FakeMlflow:
         self,
         experiment_ids: list[str],
         filter_string: str = "",
-        max_results: int = PAGE,
+        max_results: int | None = None,
         page_token: str | None = None,
     ) -> PagedList[Run]:
         conditions = _conditions(filter_string)
@@ -175,7 +177,7 @@ class FakeMlflow:
             and all(_holds(run, kind, key, value) for (kind, key), value in conditions.items())
         ]
         first = int(page_token or 0)
-        last = first + max_results
+        last = first + (max_results or self.page)
         token = str(last) if last < len(found) else None
         return PagedList([self.get_run(run_id) for run_id in found[first:last]], token)
 

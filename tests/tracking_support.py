@@ -231,10 +231,10 @@ def of_search(record: Recorded) -> str:
     return f"tags.`{UNIQUE_TAG}` LIKE '{record.search.uuid}/%'"
 
 
-def mlflow_contents(client: Any, record: Recorded) -> dict[str, Any]:
+def mlflow_contents(client: Any, record: Recorded, page: int = 1000) -> dict[str, Any]:
     """Everything that the store knows of a search, by run name, without the store's own ids."""
     experiment = client.get_experiment_by_name("wrn_vs_resnext")
-    runs = client.search_runs([experiment.experiment_id], of_search(record))
+    runs = client.search_runs([experiment.experiment_id], of_search(record), max_results=page)
     parent = {r.info.run_id: r.info.run_name for r in runs if r.data.tags["kind"] == "search"}
     answer: dict[str, Any] = {}
     for each in runs:

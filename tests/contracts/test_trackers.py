@@ -43,7 +43,7 @@ def on_a_fake_client(record: Recorded, folder: Path) -> Destination:
     from tests.fake_mlflow import FakeMlflow
 
     client: Any = FakeMlflow()
-    store = TrackingStore("http://fake", "fake", "fake")
+    store = TrackingStore("http://127.0.0.1:1", "http://127.0.0.1:1", "fake")
     return Destination(
         lambda deliveries: MlflowTracker(client, store, deliveries),
         lambda: mlflow_contents(client, record),

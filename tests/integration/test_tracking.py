@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -25,22 +24,17 @@ from archsearch.record.messages import SearchEnded, WinnerRead
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
-from archsearch.tracking.courier import Courier
-from archsearch.tracking.mlflow_tracker import MlflowTracker
 from archsearch.tracking.sender import Sender, deliver
-from archsearch.tracking.sender_lease import SenderLease
 from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.views import TRIALS, view_links, view_path
 from tests.requirements import skip_or_fail
 from tests.tracking_support import (
     ENDED,
-    IDENTITY,
     WINNER,
     Recorded,
     call,
     mlflow_contents,
     new_record,
-    of_search,
     whole_search,
 )
 
@@ -132,106 +126,6 @@ def test_sending_everything_again_changes_nothing(store: TrackingStore, record: 
     assert deliver(record.database, record.search.id, store).sent == 0
 
 
-class KilledError(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-class Dying:
-    """A client whose n-th call is its process's last act: made, or made and not answered."""
-
-    def __init__(self, client: Any, dies_at: int, *, after_the_call: bool) -> None:
-        self._client = client
-        self._left = dies_at
-        self._after = after_the_call
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._client, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
-            if self._left == 0 and not self._after:
-                raise KilledError
-            answer = method(*args, **kwargs)
-            if self._left == 0:
-                raise KilledError
-            return answer
-
-        return call
-
-
-@pytest.mark.parametrize("after_the_call", [True, False])
-def test_killed_between_any_two_calls_nothing_is_missing_or_twice(
-    store: TrackingStore, tmp_path: Path, after_the_call: bool
-) -> None:
-    client = open_client(store)
-    record = new_record(tmp_path)
-    whole_search(record)
-    outbox = Deliveries(record.database, record.search.id, store.key)
-    dies_at, kills = 1, 0
-    while outbox.count_waiting():
-        # A new process each time; one call further than the last, so that every call is hit.
-        dying: Any = Dying(client, dies_at, after_the_call=after_the_call)
-        courier = Courier(MlflowTracker(dying, store, outbox), outbox, may_send=lambda: True)
-        before = outbox.count_waiting()
-        try:
-            courier.round()
-        except KilledError:
-            kills += 1
-            dies_at = 1 if outbox.count_waiting() < before else dies_at + 1
-    assert kills > 30
-    known = mlflow_contents(client, record)
-    deliver(record.database, record.search.id, store, rebuild=True)
-    assert mlflow_contents(client, record) == known
-    assert statuses(known)["first"] == "FINISHED"
-    assert len(known) == 4
-    assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
-    record.database.close()
-
-
-def test_an_interrupted_search_is_not_left_running_and_ends_well_when_continued(
-    store: TrackingStore, record: Recorded
-) -> None:
-    record.start()
-    record.add_trial(0)
-    record.add_epochs(0, 1, 2)
-    record.finish(finished=False)
-    deliver(record.database, record.search.id, store)
-    client = open_client(store)
-    known = mlflow_contents(client, record)
-    assert set(statuses(known).values()) == {"KILLED"}
-    assert "interrupted" in known["trial-0000-WRN-16-0"]["tags"]["reason"]
-    record.start()
-    record.add_epochs(0, 3, 3)
-    deliver(record.database, record.search.id, store)
-    assert set(statuses(mlflow_contents(client, record)).values()) == {"RUNNING"}
-    record.end_trial(0, "completed")
-    record.finish()
-    deliver(record.database, record.search.id, store)
-    known = mlflow_contents(client, record)
-    assert set(statuses(known).values()) == {"FINISHED"}
-    assert known["trial-0000-WRN-16-0"]["tags"]["reason"] == "it completed"
-    assert [s for s, _, _ in known["trial-0000-WRN-16-0"]["metrics"]["val_accuracy"]] == [1, 2, 3]
-
-
-def test_runs_that_were_deleted_come_back_whole(store: TrackingStore, record: Recorded) -> None:
-    whole_search(record)
-    deliver(record.database, record.search.id, store)
-    client = open_client(store)
-    known = mlflow_contents(client, record)
-    for run in client.search_runs(
-        [client.get_experiment_by_name("wrn_vs_resnext").experiment_id],  # type: ignore[union-attr]
-        of_search(record),
-    ):
-        client.delete_run(run.info.run_id)
-    record.start()  # continued: the next message finds the search's run gone
-    record.finish()
-    deliver(record.database, record.search.id, store)
-    again = mlflow_contents(client, record)
-    assert statuses(again) == statuses(known)
-    name = "trial-0000-WRN-16-0"
-    assert again[name]["metrics"] == known[name]["metrics"]
-
-
 def test_checkpoints_of_the_best_are_artifacts_of_their_trials(
     store: TrackingStore, record: Recorded, tmp_path: Path
 ) -> None:
@@ -290,32 +184,6 @@ def test_the_report_is_an_artifact_of_the_search(
     assert [found.path for found in client.list_artifacts(run_id, "report")] == [
         "report/report.html"
     ]
-
-
-def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
-    store: TrackingStore, record: Recorded
-) -> None:
-    whole_search(record)
-    deliver(record.database, record.search.id, store)
-    client = open_client(store)
-    run_id = Deliveries(record.database, record.search.id, store.key).known_id("search")
-    assert run_id is not None
-    record.start(
-        identity=IDENTITY | {"seed": 1}
-    )  # MLflow refuses a changed parameter, now and for ever
-    record.start(identity=IDENTITY | {"seed": 2})
-    record.add_trial(3)
-    record.add_epochs(3, 1, 1)
-    warnings: list[str] = []
-    sender = Sender(
-        record.database, record.search.id, store, warn=warnings.append, command="track"
-    )
-    sender.start()
-    assert sender.close(30) == 0
-    assert len(warnings) == 1
-    assert "search_started" in warnings[0]
-    assert len(Deliveries(record.database, record.search.id, store.key).parked()) == 2
-    assert mlflow_contents(client, record)["trial-0003-WRN-16-3"]["metrics"]["val_accuracy"]
 
 
 def left_behind(away: Path, artifacts: Path) -> None:
@@ -377,16 +245,6 @@ def test_a_file_that_cannot_be_read_is_told_of_and_nothing_waits_for_it(
     assert "Permission denied" in told
 
 
-def test_a_record_without_its_first_message_is_refused_and_not_sent_for_ever(
-    store: TrackingStore, record: Recorded
-) -> None:
-    whole_search(record)
-    with record.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM outbox WHERE kind = 'search_started'")
-    with pytest.raises(UnfitError, match="the search's first message is missing"):
-        deliver(record.database, record.search.id, store)
-
-
 def test_opened_twice_in_a_process_beside_others_the_store_stays_whole(tmp_path: Path) -> None:
     """A descriptor that is closed takes the locks of all others of its process with it."""
     store = tracking_store(RunsFolder(tmp_path / "runs"))
@@ -407,33 +265,6 @@ def test_opened_twice_in_a_process_beside_others_the_store_stays_whole(tmp_path:
     assert len(client.search_runs([experiment])) == 4
     with contextlib.closing(sqlite3.connect(str(store.sqlite))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def test_a_start_that_is_refused_waits_with_all_that_follows(
-    store: TrackingStore, record: Recorded
-) -> None:
-    whole_search(record)
-    with contextlib.closing(record.database._engine.raw_connection()) as connection:
-        connection.execute(  # the name of an experiment that MLflow does not take
-            "UPDATE outbox SET payload = json_set(payload, '$.space_name', '') "
-            "WHERE kind = 'search_started'"
-        )
-        connection.commit()
-    before = Deliveries(record.database, record.search.id, store.key).count_waiting()
-    with pytest.raises(UnfitError, match="messages wait in the record"):
-        deliver(record.database, record.search.id, store)
-    outbox = Deliveries(record.database, record.search.id, store.key)
-    assert (outbox.count_waiting(), outbox.parked()) == (before, [])
-
-
-def test_only_one_delivers_at_a_time(store: TrackingStore, record: Recorded) -> None:
-    record.start()
-    driver = SenderLease(record.database, record.search.id, store.key)
-    assert driver.hold()
-    with pytest.raises(UnfitError, match=f"process {os.getpid()}"):
-        deliver(record.database, record.search.id, store)
-    driver.release()
-    assert deliver(record.database, record.search.id, store).sent == 1
 
 
 def test_a_new_store_is_made_once_by_many_processes(tmp_path: Path) -> None:

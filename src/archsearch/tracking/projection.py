@@ -94,11 +94,13 @@ class Projection:
 
     def _start_search(self, told: SearchStarted, created_ms: int) -> None:
         tags = translation.search_tags(told)
-        experiment = ensure_experiment(
+        experiment = self._runs.experiment or ensure_experiment(
             self._client, self._store, told.space_name, translation.question(told)
         )
         run_id = self._runs.find_search(experiment, translation.search_key(told.uuid))
-        if run_id is None:
+        if run_id is not None:
+            del tags["mlflow.runName"]  # somebody may have given it another name
+        else:
             run = self._client.create_run(
                 experiment,
                 start_time=created_ms,
@@ -118,18 +120,21 @@ class Projection:
 
         search = self._runs.search()
         tags = translation.trial_tags(search.data.tags, number, told)
+        # Of a run that is there too: its parent may have been deleted, and made anew.
+        tags["mlflow.parentRunId"] = search.info.run_id
         run_id = self._runs.find_trial(number)
         if run_id is None:
             run = self._client.create_run(
                 search.info.experiment_id,
                 start_time=created_ms,
-                tags=tags | {"mlflow.parentRunId": search.info.run_id},
+                tags=tags,
                 run_name=tags["mlflow.runName"],
             )
             run_id = run.info.run_id
             self._runs.remember_trial(number, run_id)
         else:
             self._client.update_run(run_id, status="RUNNING")
+            del tags["mlflow.runName"]  # somebody may have given it another name
         sizes = translation.trial_sizes(told)
         metrics = [Metric(k, v, created_ms, 0) for k, v in sizes.items()]
         self._log(run_id, params=translation.trial_params(told), tags=tags, metrics=metrics)
@@ -199,9 +204,9 @@ class Projection:
         """No run is left running by a search that does not run."""
         parent = f"tags.`mlflow.parentRunId` = '{search.info.run_id}'"
         conditions = f"attributes.status = 'RUNNING' AND {parent}"
-        for run in self._client.search_runs([search.info.experiment_id], conditions):
-            self._log(run.info.run_id, tags={"reason": translation.WAITS})
-            self._client.set_terminated(run.info.run_id, "KILLED", created_ms)
+        for run_id in self._runs.search_all(search.info.experiment_id, conditions):
+            self._log(run_id, tags={"reason": translation.WAITS})
+            self._client.set_terminated(run_id, "KILLED", created_ms)
         self._running.clear()
 
     def _log(
@@ -232,7 +237,7 @@ def _number_of(message: Message) -> int:
 
 def _new_note(search: Run, told: SearchEnded) -> str:
     tags = search.data.tags
-    return notes.closing_note(tags.get("mlflow.note.content", ""), told, tags["mlflow.runName"])
+    return notes.closing_note(tags.get("mlflow.note.content", ""), told, tags["search"])
 
 
 def _dataset_input(data: DataDescription) -> DatasetInput:

@@ -11,7 +11,7 @@ from archsearch.tracking.store import TrackingStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 
 class KnownRuns:
@@ -55,6 +55,11 @@ class KnownRuns:
         if self._search is None:
             raise UnknownRunError("the search's own run is not there")
         return self._search
+
+    @property
+    def experiment(self) -> str | None:
+        """The experiment of the search's own run, whatever its name is; None without a run."""
+        return self._search.info.experiment_id if self._search else None
 
     def find_search(self, experiment_id: str, key: str) -> str | None:
         """The id of the search's own run, if it is there."""
@@ -122,6 +127,21 @@ class KnownRuns:
         if self._deliveries.known_id(key) != run_id:
             self._deliveries.store_id(key, run_id)
 
+    def search_all(self, experiment_id: str, conditions: str) -> list[str]:
+        """The ids of all active runs of an experiment that fulfil a condition.
+
+        An answer has at most a page of them; none is changed before all are known, since runs
+        that no longer fulfil the condition would move later pages.
+        """
+        found: list[str] = []
+        token = None
+        while True:
+            page = self._client.search_runs([experiment_id], conditions, page_token=token)
+            found += [run.info.run_id for run in page]
+            token = page.token
+            if not token:
+                return found
+
     def _find(self, experiment_id: str, key: str) -> Run | None:
         runs = self._client.search_runs(
             [experiment_id], f"tags.`{translation.UNIQUE_TAG}` = '{key}'", max_results=1
@@ -152,11 +172,13 @@ def ensure_experiment(
     """
     from mlflow.exceptions import MlflowException
 
-    experiment = client.get_experiment_by_name(name)
+    experiment = client.get_experiment_by_name(name) or _renamed(client, name)
     if experiment is None:
         try:
             client.create_experiment(
-                name, store.artifact_location(name), translation.EXPERIMENT_TAGS
+                name,
+                store.artifact_location(name),
+                translation.EXPERIMENT_TAGS | {translation.SPACE_TAG: name},
             )
         except MlflowException as error:
             # Another search of this space may have been first.
@@ -169,7 +191,14 @@ def ensure_experiment(
         client.restore_experiment(experiment.experiment_id)
     if description and not experiment.tags.get("mlflow.note.content"):
         client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", description)
-    for key, value in translation.EXPERIMENT_TAGS.items():
+    for key, value in (translation.EXPERIMENT_TAGS | {translation.SPACE_TAG: name}).items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)
+
+
+def _renamed(client: MlflowClient, space: str) -> Experiment | None:
+    """The experiment of a space that somebody gave another name, if any."""
+    condition = f"tags.`{translation.SPACE_TAG}` = '{space}'"
+    found = client.search_experiments(filter_string=condition)
+    return found[0] if found else None

@@ -25,6 +25,9 @@ from archsearch.tracking.views import view_tags
 # looked up before anything is created, so nothing is made twice.
 UNIQUE_TAG = "archsearch.id"
 
+SPACE_TAG = "archsearch.space"
+"""Of an experiment: the space whose searches it holds, whatever its name is now."""
+
 EPOCH_METRICS = (
     "train_loss",
     "train_accuracy",
