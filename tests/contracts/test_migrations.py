@@ -219,7 +219,7 @@ def test_a_newer_record_is_refused_with_the_release_that_reads_it(
         connection.execute(tables.versions.update().values(version=99))
         connection.execute(tables.schema_revision.update().values(version_num="v7_3_later"))
     with pytest.raises(
-        UnfitError, match=r"written by archsearch 7\.3 .* use the release that wrote it"
+        UnfitError, match=r"which archsearch 7\.3 wrote; .* use the release that wrote it"
     ):
         Database.open(record_place, create=False, read_only=read_only)
 

@@ -275,7 +275,7 @@ UNFIT = [
     ("train WRN-10-1 --runs-dir file", "cannot be"),
     ("export WRN-10-1 --output file/x.onnx", "cannot be"),
     ("status --runs-dir file", "the runs folder file cannot be read (Not a directory)"),
-    ("status --database sqlite:////proc/x.db", "check that it can be reached and"),
+    ("status --database sqlite:////proc/x.db", "there is no record at /proc/x.db"),
     ("ui --runs-dir file --port 0{port}", "tracking store", "cannot be used (Not a directory)"),
     ("ui --tracking-uri sqlite:///file --port 0{port}", "tracking store", "file cannot be used ("),
 ]

@@ -108,10 +108,11 @@ class Database:
 
     @classmethod
     def _connected(cls, where: Path | str, *, create: bool, read_only: bool) -> Database:
+        label = str(where)
         if not isinstance(where, Path):
             url = parsed_url(where)
+            label = url.render_as_string()
             if url.get_backend_name() != "sqlite":
-                label = url.render_as_string()
                 return cls(server_engine(url), label, read_only=read_only)
             where = Path(str(url.database))
         if create:
@@ -120,8 +121,8 @@ class Database:
             raise UnfitError(f"there is no record at {where}")
         if read_only:
             mode = reading_mode(where)
-            return cls(sqlite_engine(where, mode), str(where), where, read_only=True)
-        database = cls(sqlite_engine(where, "rw"), str(where), where)
+            return cls(sqlite_engine(where, mode), label, where, read_only=True)
+        database = cls(sqlite_engine(where, "rw"), label, where)
         with explained(database.label):
             # Only this connection may make the file: one that is lost is not made anew.
             database._file = OpenedFile(where, create=create)

@@ -116,9 +116,11 @@ def parsed_url(url: str) -> sa.URL:
         if "%00" in url:
             raise ValueError("no server and no file system has such a name")
         parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):  # the latter of a port
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            sa.create_engine(parsed)
+    except (sa.exc.ArgumentError, ValueError):  # the latter of a port or of a query's values
         raise _unreadable() from None
-    backend = parsed.get_backend_name()
     if backend not in ("postgresql", "sqlite"):
         raise UsageError(
             f"--database {parsed.render_as_string()}: the record lives in SQLite or PostgreSQL; "
@@ -128,6 +130,10 @@ def parsed_url(url: str) -> sa.URL:
         raise UsageError(
             f"--database {url}: a record outlives its process; give a file, "
             f"`sqlite:////FOLDER/FILE`, or {_EXAMPLE}"
+        )
+    if backend == "sqlite" and parsed.query:
+        raise UsageError(
+            f"--database {url}: a record in a file takes no options; leave out what follows `?`"
         )
     return parsed
 

@@ -47,12 +47,12 @@ def revision_of(connection: Connection, label: str) -> str | None:
         named = tables.REVISIONS[0]
     if named in tables.REVISIONS and version == tables.REVISIONS.index(named) + 1:
         return str(named)
-    line = release_line(str(named))
-    writer = f"archsearch {line}" if line else "another archsearch"
+    line = None if named in tables.REVISIONS else release_line(str(named))
     raise UnfitError(
-        f"{label} was written by {writer} (its tables are {named or f'version {version}'}, and "
-        f"this release knows them up to {tables.REVISION}): use the release that wrote it or a "
-        "newer one, or start another search by --name"
+        f"{label} has schema version {version}"
+        + (f" ({named}), which archsearch {line} wrote" if line else "")
+        + f"; this release knows none after {len(tables.REVISIONS)} ({tables.REVISION}): use the "
+        "release that wrote it or a newer one, or start another search by --name"
     )
 
 
