@@ -98,7 +98,7 @@ def driver(sizes: list[int]) -> Iterator[dict[str, Any]]:
             took, assignment = seconds_of(lambda d=director, n=size: d.next_assignment(n + ASKED))
             assert isinstance(assignment, Assignment)
             asks.append(took)
-            run = Run(assignment, AnyWorld().curve(assignment.config))
+            run = Run(assignment, AnyWorld().curve(assignment.config), more.objective)
             costs = [_cost_of_report(director, run) for _ in run.curve]
             reports += costs[:-1]
             ends.append(costs[-1])

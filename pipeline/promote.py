@@ -18,6 +18,7 @@ from pipeline._options import Database, RunsDir, TrackingUri
 from pipeline._record import open_record, tracking_uri_of
 
 if TYPE_CHECKING:
+    from archsearch.objective import Objective
     from archsearch.promotion.promote import Promotion
     from archsearch.tracking.store import TrackingStore
 
@@ -105,7 +106,9 @@ def promote(
     if as_json:
         print(json.dumps(told, ensure_ascii=False), flush=True)
     elif promotion.is_promoted:
-        print(_sentences(told, _options(runs_dir, store), has_user=store.has_user))
+        objective = promotion.found.candidate.trial.objective
+        options = _options(runs_dir, store)
+        print(_sentences(told, objective, options, has_user=store.has_user))
     if not promotion.is_promoted:
         raise promotion.refusal()
 
@@ -157,7 +160,7 @@ def _told(promotion: Promotion, store: TrackingStore) -> dict[str, Any]:
         "name": trial.name,
         "chosen": found.choice.told,
         "caution": found.choice.caution,
-        "val_accuracy": trial.val_accuracy,
+        trial.objective.metric: trial.value,
         "test_accuracy": found.reading.accuracy,
         "num_test": len(found.reading.predictions),
         "validation_status": found.status,
@@ -171,7 +174,9 @@ def _told(promotion: Promotion, store: TrackingStore) -> dict[str, Any]:
     }
 
 
-def _sentences(told: dict[str, Any], options: list[str], *, has_user: bool) -> str:
+def _sentences(
+    told: dict[str, Any], objective: Objective, options: list[str], *, has_user: bool
+) -> str:
     before = told["previous_version"]
     alias = f"{told['alias']} (before: version {before})" if before else told["alias"]
     where = f"MLFLOW_TRACKING_URI={shlex.quote(told['tracking_uri'])}"
@@ -186,7 +191,7 @@ def _sentences(told: dict[str, Any], options: list[str], *, has_user: bool) -> s
 {told["search"]}
   chosen               {told["chosen"]}{caution}
   test accuracy        {told["test_accuracy"]:.4f} on {told["num_test"]} images
-  validation accuracy  {told["val_accuracy"]:.4f}
+  {objective.name:19}  {objective.format(told[objective.metric])}
   alias                {alias}{forced}
   input                {told["input"]}
   evidence             {told["card"].removeprefix("file://")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import EpochRecord, Outcome, TrialRecord
 from tests.records import config_of, result_of
@@ -19,7 +20,7 @@ def epoch(number: int, val_accuracy: float | None, seconds: float = 1.0) -> Epoc
     return EpochRecord(
         epoch=number,
         attempt=1,
-        val_accuracy=val_accuracy,
+        value=val_accuracy,
         result=result_of(
             math.nan if val_accuracy is None else val_accuracy,
             number,
@@ -62,6 +63,7 @@ def made_trial(
     told = dict(zip(RUNGS, at_rungs, strict=False))
     return TrialRecord(
         number=number,
+        objective=ACCURACY,
         family=family,
         name=f"{family}-{number}",
         arm=arm,

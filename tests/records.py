@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from archsearch.models.complexity import complexity
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import TrialRecord
 from archsearch.schema import InputSpec
@@ -49,6 +50,7 @@ def issued(config: TrialConfig, number: int, **changes: Any) -> TrialRecord:
     """A trial that was issued and has not begun, but for what is changed."""
     trial = TrialRecord(
         number=number,
+        objective=ACCURACY,
         family=config.architecture.family,
         name=config.name,
         arm="sampler",

@@ -179,7 +179,7 @@ class Recorded:
                 t.reason,
                 t.rung_epochs,
                 t.shadow_rung_epochs,
-                [(e.epoch, e.val_accuracy) for e in t.epochs],
+                [(e.epoch, e.value) for e in t.epochs],
             )
             for t in self.trials
         ]

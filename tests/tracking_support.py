@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import sqlalchemy as sa
 
+from archsearch.objective import ACCURACY
 from archsearch.record import lease
 from archsearch.record.cells import SearchIdentity, TrialComplexity
 from archsearch.record.database import Database, now_ms
@@ -111,6 +112,7 @@ class Recorded:
         self.writer.add_trial(
             TrialRecord(
                 number=number,
+                objective=ACCURACY,
                 family=family,
                 name=f"{family.upper()}-16-{number}",
                 arm="sampler",

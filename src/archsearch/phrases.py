@@ -15,3 +15,8 @@ def duration(seconds: float) -> str:
 def plural(count: int, what: str) -> str:
     """`1 trial`, `20 trials`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def a_or_an(noun: str) -> str:
+    """`an accuracy`, `a loss`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

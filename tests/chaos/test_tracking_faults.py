@@ -143,7 +143,7 @@ def delivered(cwd: Path, server: Server) -> tuple[int, int]:
         run = next(run for name, run in trials.items() if f"trial-{trial.number:04d}" in name)
         points = client.get_metric_history(run.info.run_id, "val_accuracy")
         assert [p.step for p in points] == [e.epoch for e in trial.epochs]
-        assert [p.value for p in points] == [e.val_accuracy for e in trial.epochs]
+        assert [p.value for p in points] == [e.value for e in trial.epochs]
     return len(runs), sum(len(trial.epochs) for trial in recorded)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from archsearch.engine.in_process import run_in_process
 from archsearch.halving.decision import Decision, standing
+from archsearch.objective import ACCURACY
 from archsearch.record.trial import TrialRecord, incumbent
 from archsearch.schema import InputSpec
 from archsearch.search.request import SearchRequest
@@ -115,7 +116,7 @@ def test_what_is_no_number_ends_a_trial_in_its_epoch_and_counts_nowhere(
         assert trial.outcome == "diverged", trial.reason
         assert what in str(trial.reason)
         assert [e.epoch for e in trial.epochs] == list(range(1, epoch + 1))
-        assert trial.epochs[-1].val_accuracy is None
+        assert trial.epochs[-1].value is None
         assert trial.attempts == {1: "finished"}
         assert feedback_of(trial).state is TrialState.PRUNED
         assert not feedback_of(trial).feasible
@@ -137,11 +138,11 @@ def _rulings(trials: list[TrialRecord]) -> dict[int, int]:
     values: list[float] = []
     stopped = {}
     for trial in trials:
-        first = trial.epochs[0].val_accuracy
+        first = trial.epochs[0].value
         if first is None:
             continue
         protected = trial.arm != "sampler"
-        if standing(first, values, 3).decision is Decision.STOP and not protected:
+        if standing(first, values, 3, ACCURACY).decision is Decision.STOP and not protected:
             stopped[trial.number] = 1
         values.append(first)
     return stopped
@@ -193,8 +194,8 @@ def test_out_of_memory_halves_the_micro_batch_and_ends_one_trial_alone(
     assert all(trial.attempts == {1: "finished"} for trial in trials)
     # The neighbour between them is what it is without them.
     assert trials[1].params == trained.recorded.trials[1].params
-    assert [e.val_accuracy for e in trials[1].epochs] == [
-        e.val_accuracy for e in trained.recorded.trials[1].epochs
+    assert [e.value for e in trials[1].epochs] == [
+        e.value for e in trained.recorded.trials[1].epochs
     ]
     assert {trial.outcome for trial in trials[3:]} <= {"completed", "stopped"}
     faults.add(

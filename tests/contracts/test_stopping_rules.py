@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import Ruling, StoppingRule
+from archsearch.objective import ACCURACY
 from archsearch.record.policy import SchedulerName
 from archsearch.search.choices import STOPPING_RULES
 
@@ -47,8 +48,8 @@ def report_all(rule: StoppingRule, seed: int, num_trials: int = 30) -> list[tupl
 def test_the_same_epochs_get_the_same_rulings_and_a_repeated_one_changes_nothing(
     name: SchedulerName, seed: int
 ) -> None:
-    reported = report_all(STOPPING_RULES[name](LADDER), seed)
-    again = STOPPING_RULES[name](LADDER)
+    reported = report_all(STOPPING_RULES[name](LADDER, ACCURACY), seed)
+    again = STOPPING_RULES[name](LADDER, ACCURACY)
     for (number, epoch, value, protected), ruling in reported:
         for _ in range(2):
             assert again.report(number, epoch, value, protected=protected) == ruling
@@ -57,7 +58,7 @@ def test_the_same_epochs_get_the_same_rulings_and_a_repeated_one_changes_nothing
 @every_rule
 @given(seed=st.integers(0, 2**32))
 def test_stops_and_shadow_stops_are_at_rungs_with_a_reason(name: SchedulerName, seed: int) -> None:
-    rule = STOPPING_RULES[name](LADDER)
+    rule = STOPPING_RULES[name](LADDER, ACCURACY)
     for (_, epoch, value, protected), ruling in report_all(rule, seed):
         if ruling.decision is Decision.STOP or ruling.shadow_stop:
             assert ruling.reason
@@ -73,10 +74,10 @@ def test_stops_and_shadow_stops_are_at_rungs_with_a_reason(name: SchedulerName, 
 def test_a_protected_trial_has_one_shadow_stop_and_then_changes_no_ruling(
     name: SchedulerName, seed: int
 ) -> None:
-    reported = report_all(STOPPING_RULES[name](LADDER), seed)
+    reported = report_all(STOPPING_RULES[name](LADDER, ACCURACY), seed)
     shadows = [epoch[0] for epoch, ruling in reported if ruling.shadow_stop]
     assert len(shadows) == len(set(shadows))
-    without = STOPPING_RULES[name](LADDER)
+    without = STOPPING_RULES[name](LADDER, ACCURACY)
     stopped: set[int] = set()
     for (number, epoch, value, protected), ruling in reported:
         if number in stopped:
@@ -88,13 +89,13 @@ def test_a_protected_trial_has_one_shadow_stop_and_then_changes_no_ruling(
 
 @every_rule
 def test_a_trial_alone_is_not_stopped(name: SchedulerName) -> None:
-    rule = STOPPING_RULES[name](LADDER)
+    rule = STOPPING_RULES[name](LADDER, ACCURACY)
     for epoch in range(1, LADDER.max_epochs + 1):
         assert rule.report(0, epoch, 0.1).decision is Decision.CONTINUE
 
 
 @every_rule
 def test_rungs_lie_below_the_last_epoch(name: SchedulerName) -> None:
-    rungs = STOPPING_RULES[name](LADDER).rungs
+    rungs = STOPPING_RULES[name](LADDER, ACCURACY).rungs
     assert list(rungs) == sorted(set(rungs))
     assert all(0 < rung < LADDER.max_epochs for rung in rungs)

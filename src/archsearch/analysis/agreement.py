@@ -18,8 +18,9 @@ class Outcome:
         number: The trial's.
         family: The trial's.
         arm: The trial's.
-        at_rung: Rung to the accuracy there; minus infinity where it was lost before.
-        final: Accuracy at full fidelity; minus infinity if it was lost.
+        at_rung: Rung to the score there, of which higher is better; minus infinity where it was
+            lost before.
+        final: Score at full fidelity; minus infinity if it was lost.
         shadow_rung_epochs: The rung at which the rule would have stopped it, or None.
     """
 
@@ -60,16 +61,17 @@ def outcomes(trials: Sequence[TrialRecord], rungs: Sequence[int]) -> list[Outcom
     known = []
     for trial in sorted(trials, key=lambda t: t.number):
         is_lost = trial.outcome in LOST
-        if not is_lost and (trial.outcome != "completed" or trial.val_accuracy is None):
+        if not is_lost and (trial.outcome != "completed" or trial.score is None):
             continue
-        reached = {e.epoch: e.val_accuracy for e in trial.epochs if e.val_accuracy is not None}
+        score = trial.objective.score
+        reached = {e.epoch: score(e.value) for e in trial.epochs if e.value is not None}
         known.append(
             Outcome(
                 number=trial.number,
                 family=trial.family,
                 arm=trial.arm,
                 at_rung={rung: reached.get(rung, -math.inf) for rung in rungs},
-                final=-math.inf if is_lost else float(trial.val_accuracy or 0.0),
+                final=-math.inf if is_lost else float(trial.score or 0.0),
                 shadow_rung_epochs=trial.shadow_rung_epochs,
             )
         )

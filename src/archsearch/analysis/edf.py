@@ -1,4 +1,6 @@
-"""Empirical distribution functions of the error at matched complexity.
+"""Empirical distribution functions of the shortfall at matched complexity.
+
+The shortfall of an accuracy is the error, that of a loss the loss (`Objective.shortfall_of`).
 
 Radosavovic et al. 2019, "On Network Design Spaces for Visual Recognition" (arXiv:1905.13214),
 sections 3.1 and 3.3: F(e) = sum_i w_i 1[e_i < e], where the weights bring the families to one
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.members import Member
+from archsearch.objective import Objective
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,10 +28,10 @@ CALIPER = 2.0
 
 @dataclass(frozen=True)
 class Edf:
-    """One family's distribution of the error, as steps: values at the right of each error.
+    """One family's distribution of the shortfall, as steps: values at the right of each error.
 
     Attributes:
-        errors: Ascending, without repetition; 1 - accuracy. Lost members are not among them.
+        errors: Ascending, without repetition. Lost members are not among them.
         share: Share of the family (at matched cost) whose error is at most that.
         low: Lower pointwise bootstrap limit of `share`.
         high: Upper one.
@@ -95,6 +98,7 @@ def edf_of(
     members: Sequence[Member],
     weights: Floats,
     generator: np.random.Generator,
+    objective: Objective,
     *,
     level: float = DEFAULT_LEVEL,
     num_resamples: int = 1000,
@@ -107,6 +111,7 @@ def edf_of(
         members: Of one family.
         weights: (n,), sum 1; or zeros, which give an empty function.
         generator: Of the resamples.
+        objective: Of the search.
         level: Of the limits.
         num_resamples: How many.
     """
@@ -114,7 +119,7 @@ def edf_of(
     if not used:
         return Edf((), (), (), (), level, 0.0)
     own = weights[used]
-    error = np.array([1.0 - members[i].accuracy for i in used])
+    error = np.array([objective.shortfall_of(members[i].score) for i in used])
     errors = np.unique(error[np.isfinite(error)])
     below = error[:, None] <= errors[None, :]  # (n, errors)
     counts = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), num_resamples)

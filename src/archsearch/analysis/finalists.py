@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from archsearch.analysis.intervals import Interval
 from archsearch.errors import UsageError
+from archsearch.objective import DEFAULT, Objective
 from archsearch.record.trial import TrialRecord, confirm_runs, leaderboard, search_trials
 
 ESTIMATOR = "mean of the confirm runs, bootstrap-corrected for its rank (Simon & Simon 2013)"
@@ -127,8 +128,8 @@ class Confirmed:
     Attributes:
         finalist: The search's own run.
         runs: Its confirm runs, by number, whatever became of them.
-        mean: Of the accuracies of the completed ones; None without any.
-        estimate: Of the accuracy on validation data that the variant is trained to, whatever the
+        mean: Of the values of the completed ones; None without any.
+        estimate: Of the objective's value that the variant is trained to, whatever the
             seed, with a 95 % interval; None without a completed run. See `confirmed`.
         probability_best: That the variant is the best of the finalists that were confirmed.
     """
@@ -181,8 +182,9 @@ def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
     for run in sorted(confirm_runs(trials), key=lambda r: r.number):
         if run.config_digest in by_digest:
             groups.setdefault(run.config_digest, []).append(run)
-    known = {d: _accuracies(runs) for d, runs in groups.items() if _completed(runs)}
-    estimates, chances = _estimated(known, _resolution(trials))
+    known = {d: _values(runs) for d, runs in groups.items() if _completed(runs)}
+    objective = trials[0].objective if trials else DEFAULT
+    estimates, chances = _estimated(known, _resolution(trials), objective)
     told = [
         Confirmed(
             finalist=by_digest[digest],
@@ -221,48 +223,53 @@ def winner_model(trials: Sequence[TrialRecord]) -> TrialRecord | None:
         return None
     return min(
         best.completed,
-        key=lambda run: (-(run.val_accuracy or 0.0), _val_loss(run), run.number),
+        key=lambda run: (run.objective.sort_key(run.value), _val_loss(run), run.number),
     )
 
 
 def _estimated(
-    known: dict[str, list[float]], resolution: float
+    known: dict[str, list[float]], resolution: float, objective: Objective
 ) -> tuple[dict[str, Interval], dict[str, float]]:
     """Estimates and probabilities of being best by digest, for those with completed runs."""
     if not known:
         return {}, {}
     from archsearch.analysis.winners_curse import corrected_means, probabilities_of_best
 
-    values = list(known.values())
+    # The curse is the largest value's: of an objective to be minimised it is that of its scores.
+    values = [[objective.score(value) for value in runs] for runs in known.values()]
     means = corrected_means(values, resolution=resolution)
     chances = probabilities_of_best(values, resolution=resolution)
-    inside = [Interval(m.estimate, max(0.0, m.low), min(1.0, m.high), m.level) for m in means]
+    inside = [_of_values(mean, objective) for mean in means]
     return dict(zip(known, inside, strict=True)), dict(zip(known, chances, strict=True))
+
+
+def _of_values(mean: Interval, objective: Objective) -> Interval:
+    """An interval of scores as one of values, which lie within the objective's bounds."""
+    ends = sorted(objective.clip(objective.value_of(end)) for end in (mean.low, mean.high))
+    return Interval(objective.value_of(mean.estimate), ends[0], ends[1], mean.level)
 
 
 def _place(entry: Confirmed) -> tuple[bool, bool, float, int, int]:
     return (
         entry.mean is None,
         entry.fails_by_itself,
-        -(entry.mean or 0.0),
+        entry.finalist.objective.sort_key(entry.mean),
         _macs(entry.finalist),
         entry.finalist.number,
     )
 
 
 def _completed(runs: Iterable[TrialRecord]) -> list[TrialRecord]:
-    return [r for r in runs if r.outcome == "completed" and r.val_accuracy is not None]
+    return [r for r in runs if r.outcome == "completed" and r.value is not None]
 
 
-def _accuracies(runs: Iterable[TrialRecord]) -> list[float]:
-    return [run.val_accuracy for run in _completed(runs) if run.val_accuracy is not None]
+def _values(runs: Iterable[TrialRecord]) -> list[float]:
+    return [run.value for run in _completed(runs) if run.value is not None]
 
 
 def _resolution(trials: Iterable[TrialRecord]) -> float:
-    """The smallest step between two accuracies: one validation image, as good as always."""
-    values = sorted(
-        {e.val_accuracy for trial in trials for e in trial.epochs if e.val_accuracy is not None}
-    )
+    """The smallest step between two values: of accuracies one image, as good as always."""
+    values = sorted({e.value for trial in trials for e in trial.epochs if e.value is not None})
     steps = [b - a for a, b in itertools.pairwise(values)]
     # Shares of the same number of images do not differ by less, but for floating point.
     return min((step for step in steps if step > 1e-9), default=0.0)

@@ -87,9 +87,7 @@ def importances(recorded: RecordedSearch, seed: int = 0) -> list[Importances]:
     completed = [
         trial
         for trial in recorded.searched
-        if trial.outcome == "completed"
-        and trial.val_accuracy is not None
-        and space.fits(trial.params)
+        if trial.outcome == "completed" and trial.score is not None and space.fits(trial.params)
     ]
     scopes = {family: [t for t in completed if t.family == family] for family in space.families}
     found = []
@@ -113,7 +111,7 @@ def _rated(
     rated = list(trials)
     if len(rated) > MAX_TRIALS:
         rated = sorted(generator.sample(rated, MAX_TRIALS), key=lambda t: t.number)
-    values = [float(trial.val_accuracy or 0.0) for trial in rated]
+    values = [float(trial.score or 0.0) for trial in rated]
     if len(rated) < MIN_TRIALS or min(values) == max(values):
         return Importances(scope, len(rated), ())
     with _quiet_optuna():

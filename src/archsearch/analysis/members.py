@@ -25,7 +25,7 @@ Budget = Literal["params", "macs", "seconds"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 LOST: frozenset[Outcome] = frozenset({"diverged", "out_of_memory", "infeasible"})
-"""Outcomes that are the variant's own: who draws it gets nothing, so it is below any accuracy."""
+"""Outcomes that are the variant's own: who draws it gets nothing, so it is below any other."""
 
 
 NARROWER = "narrower space"
@@ -40,21 +40,22 @@ class Member:
     Attributes:
         number: The trial's.
         family: The trial's.
-        accuracy: On validation data at full fidelity; minus infinity for one that was lost.
+        score: Of the objective at full fidelity, of which higher is better; minus infinity for
+            one that was lost.
         cost: Parameters, multiply-accumulates of one image, or seconds of full training; > 0.
         device_seconds: What training it took.
     """
 
     number: int
     family: str
-    accuracy: float
+    score: float
     cost: float
     device_seconds: float
 
     @property
     def is_lost(self) -> bool:
         """Whether it diverged, ran out of memory or could not be built."""
-        return self.accuracy == -math.inf
+        return self.score == -math.inf
 
 
 @dataclass(frozen=True)
@@ -135,23 +136,23 @@ def _population(
 ) -> Population:
     members, left_out = [], Counter[str]()
     for trial in sorted((t for t in trials if t.arm == "random"), key=lambda t: t.number):
-        accuracy, cost = _final_accuracy(trial), cost_of(trial, budget)
+        score, cost = _final_score(trial), cost_of(trial, budget)
         if trial.number < since:
             left_out[NARROWER] += 1
-        elif accuracy is None:
+        elif score is None:
             left_out["failed" if trial.outcome == "failed" else "unfinished"] += 1
         elif cost is None:
             left_out["no cost"] += 1
         else:
-            members.append(Member(trial.number, family, accuracy, cost, device_seconds(trial)))
+            members.append(Member(trial.number, family, score, cost, device_seconds(trial)))
     return Population(family, tuple(members), dict(left_out))
 
 
-def _final_accuracy(trial: TrialRecord) -> float | None:
+def _final_score(trial: TrialRecord) -> float | None:
     """What the trial ended with; None if that is not known (a stop hides it, too)."""
     if trial.outcome in LOST:
         return -math.inf
-    return trial.val_accuracy if trial.outcome == "completed" else None
+    return trial.score if trial.outcome == "completed" else None
 
 
 def device_seconds(trial: TrialRecord) -> float:

@@ -1,4 +1,4 @@
-"""Which trials nothing beats: better accuracy always costs more than they do."""
+"""Which trials nothing beats: a better value always costs more than theirs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Cost = Literal["params", "macs", "seconds"]
 
 @dataclass(frozen=True)
 class CostAxis:
-    """A cost that accuracy is weighed against."""
+    """A cost that the objective is weighed against."""
 
     title: str
     of: Callable[[TrialRecord], float | None]
@@ -51,10 +51,10 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
 def front_of(trials: Sequence[TrialRecord], cost: Cost) -> list[TrialRecord]:
     """The completed trials that no other completed trial beats, by rising cost."""
     rated = [
-        (trial, price, trial.val_accuracy)
+        (trial, price, trial.score)
         for trial in trials
         if trial.outcome == "completed"
-        and trial.val_accuracy is not None
+        and trial.score is not None
         and (price := COSTS[cost].of(trial)) is not None
     ]
     front = pareto_front([price for _, price, _ in rated], [value for _, _, value in rated])

@@ -68,7 +68,7 @@ class _Pairs:
     """
 
     def __init__(self, first: Sequence[Member], second: Sequence[Member]) -> None:
-        values = np.array([m.accuracy for m in first]), np.array([m.accuracy for m in second])
+        values = np.array([m.score for m in first]), np.array([m.score for m in second])
         wins = (values[0][:, None] > values[1][None, :]) * 1.0
         wins += (values[0][:, None] == values[1][None, :]) * 0.5
         costs = np.array([m.cost for m in first]), np.array([m.cost for m in second])

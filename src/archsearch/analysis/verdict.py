@@ -33,7 +33,8 @@ from archsearch.analysis.members import Budget, Population, device_seconds, popu
 from archsearch.analysis.plan_more import More, more_needed
 from archsearch.analysis.superiority import MIN_MEMBERS, Contest, Superiority, contest
 from archsearch.analysis.verdict_text import verdict_sentence
-from archsearch.record.trial import TrialRecord
+from archsearch.objective import DEFAULT
+from archsearch.record.trial import TrialRecord, incumbent
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class BestOfFamily:
         number: The trial's.
         name: The variant's.
         arm: Who proposed it.
-        val_accuracy: The best of many readings, so too high by a little (winner's curse).
+        value: The best of many readings, so too good by a little (winner's curse).
     """
 
     number: int
     name: str
     arm: str
-    val_accuracy: float
+    value: float
 
     @property
     def is_from_sampler(self) -> bool:
@@ -188,6 +189,7 @@ def _distributions(
     generator: np.random.Generator,
     level: float,
 ) -> dict[str, FamilyDistribution]:
+    objective = trials[0].objective if trials else DEFAULT
     weights = matched_weights([np.array([m.cost for m in p.members]) for p in arms.values()])
     return {
         family: FamilyDistribution(
@@ -195,7 +197,7 @@ def _distributions(
             num_members=len(arm.members),
             num_lost=arm.num_lost,
             left_out=arm.left_out,
-            edf=edf_of(arm.members, own, generator, level=level),
+            edf=edf_of(arm.members, own, generator, objective, level=level),
             best=_best(trials, family),
         )
         for (family, arm), own in zip(arms.items(), weights, strict=True)
@@ -203,15 +205,10 @@ def _distributions(
 
 
 def _best(trials: Sequence[TrialRecord], family: str) -> BestOfFamily | None:
-    completed = [
-        BestOfFamily(t.number, t.name, t.arm, t.val_accuracy)
-        for t in trials
-        if t.family == family
-        and t.arm != "confirm"
-        and t.outcome == "completed"
-        and t.val_accuracy is not None
-    ]
-    return max(completed, key=lambda best: (best.val_accuracy, -best.number), default=None)
+    best = incumbent([trial for trial in trials if trial.family == family])
+    if best is None or best.value is None:
+        return None
+    return BestOfFamily(best.number, best.name, best.arm, best.value)
 
 
 def _seconds_each(trials: Sequence[TrialRecord]) -> float | None:

@@ -18,6 +18,7 @@ from archsearch.analysis.finalists import (
 )
 from archsearch.analysis.intervals import Interval, wilson_interval
 from archsearch.phrases import plural
+from archsearch.record.cells import finite
 from archsearch.record.database import Database
 from archsearch.record.messages import ConfirmedRow, WinnerRow
 from archsearch.record.readings import TestReading, read_readings
@@ -52,7 +53,7 @@ class Winner:
 
     def as_json(self) -> dict[str, Any]:
         """The winner as one JSON object."""
-        return self.as_row().model_dump(mode="json")
+        return self.as_row().as_json(self.model.objective)
 
     def as_row(self) -> WinnerRow:
         """The winner as tracking and users are told of it."""
@@ -60,7 +61,7 @@ class Winner:
         return WinnerRow(
             **vars(confirmed_row(self.confirmed)),
             model_trial=self.model.number,
-            model_val_accuracy=self.model.val_accuracy,
+            model_value=self.model.value,
             test_accuracy=None if test is None else test.estimate,
             test_interval=None if test is None else (test.low, test.high),
             num_test=None if self.reading is None else len(self.reading.predictions),
@@ -116,6 +117,7 @@ def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoic
         search: As its last driver has left it.
         trials: All of its.
     """
+    objective = search.objective
     spec = parse_confirm(search.settings.confirm or "none")
     runs, number = confirm_runs(trials), model_number(trials)
     num_ended = sum(run.is_finished for run in runs)
@@ -124,7 +126,7 @@ def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoic
     if not search.finished and _is_searching(search, trials):
         told, caution = "the best so far", "the search has not ended: a better one may come"
     elif num_wanted == 0:
-        told = f"the best of {plural(searched, 'trial')}, by validation accuracy"
+        told = f"the best of {plural(searched, 'trial')}, by {objective.name}"
         caution = "no confirm runs were asked for: the best of many results flatters itself"
     elif num_ended < num_wanted:
         told = "the best so far"
@@ -133,7 +135,7 @@ def choose_model(search: SearchRow, trials: Sequence[TrialRecord]) -> ModelChoic
             "win; the search's command goes on with them"
         )
     elif number is None:
-        told = f"the best of {plural(searched, 'trial')}, by validation accuracy"
+        told = f"the best of {plural(searched, 'trial')}, by {objective.name}"
         caution = f"none of its {plural(num_wanted, 'confirm run')} was trained to the end"
     else:
         told, caution = f"the winner of {plural(num_wanted, 'confirm run')}", None
@@ -171,13 +173,13 @@ def confirmed_row(entry: Confirmed) -> ConfirmedRow:
         name=entry.name,
         family=entry.finalist.family,
         trial=entry.finalist.number,
-        search_val_accuracy=entry.finalist.val_accuracy,
+        search_value=entry.finalist.value,
         runs=tuple(run.number for run in entry.runs),
         completed=len(entry.completed),
         unsuccessful={str(r.number): f"{r.outcome}: {r.reason}" for r in entry.unsuccessful},
         mean=entry.mean,
         estimate=None if estimate is None else estimate.estimate,
-        interval=None if estimate is None else (estimate.low, estimate.high),
+        interval=None if estimate is None else (finite(estimate.low), finite(estimate.high)),
         probability_best=entry.probability_best,
         estimator=ESTIMATOR,
     )
@@ -186,7 +188,7 @@ def confirmed_row(entry: Confirmed) -> ConfirmedRow:
 def standing_json(entries: Sequence[Confirmed], best: Winner | None) -> dict[str, Any]:
     """The finalists and the winner as JSON."""
     return {
-        "confirmed": [confirmed_row(entry).model_dump(mode="json") for entry in entries],
+        "confirmed": [confirmed_row(entry).as_json(entry.finalist.objective) for entry in entries],
         "winner": None if best is None else best.as_json(),
     }
 
@@ -197,7 +199,8 @@ def standing_lines(entries: Sequence[Confirmed], best: Winner | None) -> list[st
         return []
     rows = [_HEADER, *(_row(place, entry) for place, entry in enumerate(entries, start=1))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["Confirmed: finalists trained again from scratch, by accuracy on validation images"]
+    objective = entries[0].finalist.objective
+    lines = [f"Confirmed: finalists trained again from scratch, by {objective.label}"]
     for row in rows:
         cells = (
             cell.ljust(width) if title in _LEFT else cell.rjust(width)
@@ -227,15 +230,15 @@ _LEFT = ("variant",)
 
 
 def _row(place: int, entry: Confirmed) -> tuple[str, ...]:
-    estimate = entry.estimate
+    estimate, show = entry.estimate, entry.finalist.objective.format
     return (
         str(place),
         str(entry.finalist.number),
         entry.name,
-        "–" if estimate is None else f"{estimate.estimate:.4f}",
-        "–" if estimate is None else f"{estimate.low:.4f}–{estimate.high:.4f}",
+        "–" if estimate is None else show(estimate.estimate),
+        "–" if estimate is None else f"{show(estimate.low)}–{show(estimate.high)}",
         f"{len(entry.completed)} of {len(entry.runs)}",
-        f"{entry.finalist.val_accuracy or 0.0:.4f}",
+        entry.finalist.shown_value,
         f"{entry.probability_best:.2f}",
     )
 
@@ -244,7 +247,7 @@ def _winner_lines(best: Winner) -> list[str]:
     finalist, test = best.confirmed.finalist, best.test_accuracy
     lines = [
         f"Winner: {finalist.name} (trial {finalist.number}); its network is trial "
-        f"{best.model.number}, {best.model.val_accuracy or 0.0:.4f} on validation images"
+        f"{best.model.number}, {best.model.shown_value} on {finalist.objective.where}"
     ]
     if best.reading is None or test is None:
         lines.append("  test split: not read yet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archsearch.phrases import plural
-from archsearch.search.events import ConfirmationStarted
+from archsearch.search.events import ConfirmationStarted, WinnerFound
 
 
 def shown_confirmation(event: ConfirmationStarted) -> str:
@@ -17,17 +17,14 @@ def shown_confirmation(event: ConfirmationStarted) -> str:
     )
 
 
-def shown_winner(winner: dict[str, Any]) -> str:
+def shown_winner(event: WinnerFound) -> str:
     """The winner in a sentence; the summary has the rest."""
+    winner, objective = event.winner, event.objective
     return (
-        f"winner: {winner['name']} (trial {winner['trial']}), about {winner['estimate']:.4f} on "
-        f"validation images; {winner['test_accuracy']:.4f} of the test images right"
+        f"winner: {winner['name']} (trial {winner['trial']}), about "
+        f"{objective.format(winner['estimate'])} on {objective.where}; "
+        f"{winner['test_accuracy']:.4f} of the test images right"
     )
-
-
-def shown_accuracy(value: float | None) -> str:
-    """An accuracy with four digits, or a dash."""
-    return "–" if value is None else f"{value:.4f}"
 
 
 def shown_params(params: dict[str, Any]) -> str:

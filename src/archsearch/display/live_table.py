@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.display.formatting import (
-    shown_accuracy,
     shown_confirmation,
     shown_params,
     shown_winner,
 )
 from archsearch.halving.arms import CONFIRM
+from archsearch.objective import DEFAULT
 from archsearch.phrases import duration
 from archsearch.search.events import (
     ConfirmationStarted,
@@ -34,12 +34,14 @@ from archsearch.search.events import (
 )
 
 _ROWS = 14
+_OBJECTIVE = "objective"
+"""The column that is headed by what the search optimises."""
 _COLUMNS: dict[str, Literal["left", "right"]] = {
     "trial": "right",
     "variant": "left",
     "arm": "left",
     "epoch": "right",
-    "accuracy": "right",
+    _OBJECTIVE: "right",
     "state": "left",
     "parameters": "left",
 }
@@ -56,7 +58,7 @@ class _Row:
     params: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     max_epochs: int = 0
-    val_accuracy: float | None = None
+    value: float | None = None
     outcome: str | None = None
 
 
@@ -69,6 +71,7 @@ class LiveTable:
         self._rows: dict[int, _Row] = {}
         self._num_trials = self._num_slots = 0
         self._devices = ""
+        self._objective = DEFAULT
         self._began: float | None = None
         self._num_confirm_runs = self._ended_before = 0
         self._live = Live(
@@ -95,8 +98,8 @@ class LiveTable:
                 self._live.console.print(shown_confirmation(event), highlight=False, markup=False)
                 with self._lock:
                     self._take(event)
-            case WinnerFound(winner):
-                self._live.console.print(shown_winner(winner), highlight=False, markup=False)
+            case WinnerFound():
+                self._live.console.print(shown_winner(event), highlight=False, markup=False)
             case _:
                 with self._lock:
                     self._take(event)
@@ -106,6 +109,7 @@ class LiveTable:
             case SearchStarted():
                 self._num_trials, self._num_slots = event.num_trials, event.num_slots
                 self._devices, self._began = event.devices, time.monotonic()
+                self._objective = event.objective
                 self._ended_before = len(event.ended)
                 for ended in event.ended:
                     self._take(ended)
@@ -116,13 +120,13 @@ class LiveTable:
             case EpochFinished() if event.number in self._rows:
                 row = self._rows[event.number]
                 row.epoch, row.max_epochs = event.epoch, event.max_epochs
-                row.val_accuracy = event.val_accuracy
+                row.value = event.value
             case TrialEnded():
                 row = self._rows.setdefault(
                     event.number, _Row(event.number, event.name, event.family, event.arm)
                 )
                 row.outcome, row.epoch = event.outcome, event.epochs
-                row.val_accuracy = event.val_accuracy
+                row.value = event.value
             case ConfirmationStarted():
                 started = sum(row.arm == CONFIRM for row in self._rows.values())
                 self._num_confirm_runs = started + event.num_missing
@@ -139,7 +143,7 @@ class LiveTable:
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         for title, justify in _COLUMNS.items():
             table.add_column(
-                title,
+                self._objective.short if title == _OBJECTIVE else title,
                 justify=justify,
                 no_wrap=True,
                 overflow="ellipsis",
@@ -148,7 +152,7 @@ class LiveTable:
         running = [row for row in rows if row.outcome is None]
         ended = sorted(
             (row for row in rows if row.outcome is not None),
-            key=lambda row: (row.outcome != "completed", -(row.val_accuracy or 0.0)),
+            key=lambda row: (row.outcome != "completed", self._objective.sort_key(row.value)),
         )
         for row in [*running, *ended][:_ROWS]:
             epochs = f"{row.epoch}/{row.max_epochs}" if row.max_epochs else str(row.epoch)
@@ -157,7 +161,7 @@ class LiveTable:
                 row.name,
                 row.arm,
                 epochs,
-                shown_accuracy(row.val_accuracy),
+                self._objective.format(row.value),
                 row.outcome or "running",
                 shown_params(row.params),
                 style="bold" if row.outcome is None else "",
@@ -171,7 +175,7 @@ class LiveTable:
         outcomes = Counter(row.outcome for row in searched if row.outcome is not None)
         completed = [row for row in searched if row.outcome == "completed"]
         num_confirmed = sum(r.arm == CONFIRM and r.outcome is not None for r in rows)
-        best = max(completed, key=lambda row: row.val_accuracy or 0.0, default=None)
+        best = min(completed, key=lambda r: self._objective.sort_key(r.value), default=None)
         num_running = sum(row.outcome is None for row in rows)
         elapsed = time.monotonic() - self._began
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
@@ -192,5 +196,5 @@ class LiveTable:
             left = (wanted - num_ended) * elapsed / (num_ended - self._ended_before)
             parts.append(f"about {duration(left)} left")
         if best is not None:
-            parts.append(f"best so far {best.name} {shown_accuracy(best.val_accuracy)}")
+            parts.append(f"best so far {best.name} {self._objective.format(best.value)}")
         return " · ".join(parts)

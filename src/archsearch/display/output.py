@@ -10,7 +10,7 @@ from typing import IO, Literal, Protocol, Self
 
 from rich.console import Console
 
-from archsearch.display.formatting import shown_accuracy, shown_confirmation, shown_winner
+from archsearch.display.formatting import shown_confirmation, shown_winner
 from archsearch.display.live_table import LiveTable
 from archsearch.halving.arms import CONFIRM
 from archsearch.phrases import plural
@@ -119,15 +119,15 @@ class PlainLines(_Plain):
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
                 self._line(f"{_what(event)}: {event.name} starts{again}")
             case TrialEnded():
-                accuracy = shown_accuracy(event.val_accuracy)
+                value = event.objective.format(event.value)
                 self._line(
                     f"{_what(event)}: {event.name} {event.outcome} after "
-                    f"{plural(event.epochs, 'epoch')}, {accuracy} ({event.reason})"
+                    f"{plural(event.epochs, 'epoch')}, {value} ({event.reason})"
                 )
             case ConfirmationStarted():
                 self._line(shown_confirmation(event))
-            case WinnerFound(winner):
-                self._line(shown_winner(winner))
+            case WinnerFound():
+                self._line(shown_winner(event))
             case EpochFinished():
                 pass
 

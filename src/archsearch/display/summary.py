@@ -10,7 +10,7 @@ from rich.table import Table
 
 from archsearch.analysis.winner import standing_lines
 from archsearch.command_line import command_line
-from archsearch.display.formatting import shown_accuracy, shown_params
+from archsearch.display.formatting import shown_params
 from archsearch.driver.result import SearchResult
 from archsearch.phrases import duration, plural
 from archsearch.record.trial import TrialRecord
@@ -41,15 +41,12 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
         line(f"Nothing is left to try: {result.whole_space}.")
     if result.leaderboard:
         line()
-        line("Leaderboard: fully trained, by accuracy on validation images")
+        line(f"Leaderboard: fully trained, by {result.leaderboard[0].objective.label}")
         console.print(_leaderboard(result.leaderboard[:_ROWS]))
         line()
         line("Best of each family:")
         for family, trial in result.best_of_family.items():
-            line(
-                f"  {family:10} {trial.name} (trial {trial.number}) "
-                f"{shown_accuracy(trial.val_accuracy)}"
-            )
+            line(f"  {family:10} {trial.name} (trial {trial.number}) {trial.shown_value}")
             line(f"  {'':10} {shown_params(trial.params)}")
         for family, told in _families_without_best(result):
             line(f"  {family:10} {told}")
@@ -100,7 +97,7 @@ def _families_without_best(result: SearchResult) -> list[tuple[str, str]]:
 
 def _leaderboard(trials: list[TrialRecord]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("#", "trial", "variant", "accuracy", "params", "MACs", "arm"):
+    for title in ("#", "trial", "variant", trials[0].objective.short, "params", "MACs", "arm"):
         left = title in ("variant", "arm")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
     for place, trial in enumerate(trials, start=1):
@@ -108,7 +105,7 @@ def _leaderboard(trials: list[TrialRecord]) -> Table:
             str(place),
             str(trial.number),
             trial.name,
-            shown_accuracy(trial.val_accuracy),
+            trial.shown_value,
             f"{trial.complexity.params:,}",
             f"{trial.complexity.macs:,}",
             trial.arm,

@@ -57,7 +57,7 @@ def make_director(
         paths=plan.paths,
         draws=draws,
         sampler=sampler,
-        stopping_rule=STOPPING_RULES[plan.policy.scheduler](plan.ladder),
+        stopping_rule=STOPPING_RULES[plan.policy.scheduler](plan.ladder, plan.objective),
         data=plan.data,
         num_trials=plan.request.trials,
         shape=plan.shape,

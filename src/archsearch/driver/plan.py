@@ -13,6 +13,7 @@ from archsearch.engine.security import admit_cluster
 from archsearch.engine.weights import fetch_weights
 from archsearch.errors import UnfitError, UsageError
 from archsearch.halving.rungs import Ladder
+from archsearch.objective import Objective, objective_named
 from archsearch.phrases import plural
 from archsearch.record.cells import SearchIdentity
 from archsearch.record.messages import SearchStarted
@@ -70,9 +71,14 @@ class Plan:
         return command_line("track", *words)
 
     @property
+    def objective(self) -> Objective:
+        """What the search optimises."""
+        return objective_named(self.space.objective)
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which trials may be stopped, ascending."""
-        return STOPPING_RULES[self.policy.scheduler](self.ladder).rungs
+        return STOPPING_RULES[self.policy.scheduler](self.ladder, self.objective).rungs
 
     @property
     def early_stopping(self) -> str:

@@ -164,6 +164,7 @@ def summary_of(
     """
     best = list(best_of_family(trials).values())
     return kind(
+        objective=search.objective.metric,
         finished=search.finished,
         ending=search.ending or "",
         leaderboard=tuple(
@@ -171,7 +172,7 @@ def summary_of(
                 number=trial.number,
                 name=trial.name,
                 family=trial.family,
-                val_accuracy=trial.val_accuracy,
+                value=trial.value,
                 params=trial.complexity.params,
                 macs=trial.complexity.macs,
             )

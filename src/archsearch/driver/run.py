@@ -159,7 +159,16 @@ def _drive(
 
         def on_started(num_slots: int, devices: str) -> None:
             ended = tuple(trial_ended(t) for t in run_state.director.trials if t.is_finished)
-            listener(SearchStarted(search.name, plan.request.trials, num_slots, devices, ended))
+            listener(
+                SearchStarted(
+                    search.name,
+                    plan.request.trials,
+                    num_slots,
+                    devices,
+                    plan.objective,
+                    ended,
+                )
+            )
 
         run_state.on_started = on_started
         run_state.say = lambda sentence: listener(Notice(sentence))

@@ -78,7 +78,7 @@ def announce_winner(
         listener(WarningNotice(told))
         return
     if found is not None and (force or before is None or before.reading is None):
-        listener(WinnerFound(found.as_json()))
+        listener(WinnerFound(found.as_json(), search.objective))
     tell_of_reading(database, search, runs, trials, listener)
 
 

@@ -39,8 +39,8 @@ class TrialActor(tune.Trainable):
         report = next(self._reports)
         if report is None:
             return {METRIC: 0.0, REPORT: WAITING}
-        accuracy = report.result.val_accuracy if isinstance(report, EpochReport) else 0.0
-        return {METRIC: accuracy, REPORT: report.model_dump_json()}
+        epochs = float(report.result.epoch) if isinstance(report, EpochReport) else 0.0
+        return {METRIC: epochs, REPORT: report.model_dump_json()}
 
     def cleanup(self) -> None:
         """Let go of the trial's memory, log and workers."""

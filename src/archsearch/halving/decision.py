@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from archsearch.objective import Objective
 
 
 class Decision(enum.Enum):
@@ -35,8 +38,10 @@ class Standing:
         return Decision.CONTINUE if self.rank <= self.num_kept else Decision.STOP
 
 
-def standing(value: float, others: Iterable[float], reduction_factor: int) -> Standing:
-    """Rank `value` (higher is better) among `others`, of which those not finite are left out.
+def standing(
+    value: float, others: Iterable[float], reduction_factor: int, objective: Objective
+) -> Standing:
+    """Rank `value` among `others`, of which those not finite are left out.
 
     Raises:
         ValueError: `value` is not finite, or `reduction_factor >= 2` does not hold.
@@ -49,11 +54,13 @@ def standing(value: float, others: Iterable[float], reduction_factor: int) -> St
         )
     finite = [other for other in others if math.isfinite(other)]
     num_values = len(finite) + 1
-    rank = 1 + sum(other > value for other in finite)
+    rank = 1 + sum(map(objective.is_better, finite, itertools.repeat(value)))
     return Standing(rank, num_values, -(-num_values // reduction_factor))
 
 
-def decide(value: float, others: Sequence[float], reduction_factor: int) -> Decision:
+def decide(
+    value: float, others: Sequence[float], reduction_factor: int, objective: Objective
+) -> Decision:
     """Whether a trial goes on from a rung; ASHA's stopping variant with the newcomer counted in.
 
     A trial goes on when it is among the best ceil(n / eta) of the rung's n values, its own
@@ -61,13 +68,14 @@ def decide(value: float, others: Sequence[float], reduction_factor: int) -> Deci
     finite stops its trial at once and never counts among another's `others`.
 
     Args:
-        value: The trial's validation accuracy at this rung, higher is better.
+        value: The trial's, at this rung.
         others: Values of the other trials that reached this rung before it.
         reduction_factor: eta of Li et al. 2020.
+        objective: Which values are better.
 
     Raises:
         ValueError: `reduction_factor >= 2` does not hold.
     """
     if not math.isfinite(value):
         return Decision.STOP
-    return standing(value, others, reduction_factor).decision
+    return standing(value, others, reduction_factor, objective).decision

@@ -6,6 +6,7 @@ import math
 
 from archsearch.halving.decision import Decision
 from archsearch.halving.stopping_rule import Ruling, diverged
+from archsearch.objective import Objective
 
 
 class NeverStop:
@@ -13,10 +14,13 @@ class NeverStop:
 
     rungs: tuple[int, ...] = ()
 
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+
     def report(
         self, trial_number: int, epoch: int, value: float, *, protected: bool = False
     ) -> Ruling:
         """See `StoppingRule.report`."""
         if not math.isfinite(value):
-            return diverged(epoch, value, is_rung=False)
+            return diverged(epoch, value, self._objective, is_rung=False)
         return Ruling(Decision.CONTINUE)

@@ -7,6 +7,7 @@ import math
 from archsearch.halving.decision import Decision, standing
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import Ruling, diverged
+from archsearch.objective import Objective
 
 _GO_ON = Ruling(Decision.CONTINUE)
 
@@ -20,7 +21,8 @@ class RungTable:
     would have met had the protected one been stopped.
     """
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, objective: Objective) -> None:
+        self._objective = objective
         self._ladder = ladder
         self._values: dict[int, dict[int, float]] = {rung: {} for rung in ladder.rungs}
         self._rulings: dict[tuple[int, int], Ruling] = {}
@@ -44,7 +46,7 @@ class RungTable:
     ) -> Ruling:
         """See `StoppingRule.report`."""
         if not math.isfinite(value):
-            return diverged(epoch, value, is_rung=epoch in self._values)
+            return diverged(epoch, value, self._objective, is_rung=epoch in self._values)
         if epoch not in self._values or trial_number in self._shadow_stopped:
             return self._rulings.get((trial_number, epoch), _GO_ON)
         if (trial_number, epoch) not in self._rulings:
@@ -54,13 +56,13 @@ class RungTable:
 
     def _rule(self, trial_number: int, rung: int, value: float, protected: bool) -> Ruling:
         values = self._values[rung]
-        place = standing(value, values.values(), self._ladder.reduction_factor)
+        place = standing(value, values.values(), self._ladder.reduction_factor, self._objective)
         values[trial_number] = value
         if place.decision is Decision.CONTINUE:
             return Ruling(Decision.CONTINUE, rung=rung)
         reason = (
-            f"{value:.4f} was number {place.rank} of {place.num_values} after epoch {rung}, "
-            f"where the best {place.num_kept} went on"
+            f"{self._objective.format(value)} was number {place.rank} of {place.num_values} "
+            f"after epoch {rung}, where the best {place.num_kept} went on"
         )
         if protected:
             self._shadow_stopped.add(trial_number)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from archsearch.halving.decision import Decision
+from archsearch.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Ruling:
 class StoppingRule(Protocol):
     """Rules on the epochs of all search trials, one at a time, as they are reported.
 
-    A search has one rule, which is made from its ladder. It is never asked about confirm runs.
+    A search has one rule, which is made from its ladder and its objective. It is never asked
+    about confirm runs.
 
     Call order:
         `report`, once for each epoch of each trial, in the order in which epochs are recorded.
@@ -59,13 +61,13 @@ class StoppingRule(Protocol):
         Args:
             trial_number: Whose epoch.
             epoch: Which.
-            value: Of the objective, higher is better.
+            value: Of the objective; which values are better is the objective's to say.
             protected: Whether the trial's arm may not be stopped.
         """
         ...
 
 
-def diverged(epoch: int, value: float, *, is_rung: bool) -> Ruling:
+def diverged(epoch: int, value: float, objective: Objective, *, is_rung: bool) -> Ruling:
     """The ruling on a value that is not finite."""
-    reason = f"its validation accuracy was {value} after epoch {epoch}"
+    reason = f"its {objective.name} was {value} after epoch {epoch}"
     return Ruling(Decision.STOP, rung=epoch if is_rung else None, reason=reason)

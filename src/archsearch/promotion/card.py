@@ -13,7 +13,7 @@ from archsearch.analysis.members import device_seconds
 from archsearch.promotion.examination import Comparison, Examination
 from archsearch.record.cells import finite
 from archsearch.record.trained import TrainedTrial
-from archsearch.training.result import EpochResult
+from archsearch.training.result import CURVES, EpochResult
 
 FORMAT = 1
 
@@ -57,7 +57,8 @@ def card_of(found: Examination, earlier: list[dict[str, Any]]) -> Card:
             "config": trial.config.model_dump(mode="json"),
             "params": found.measured.params,
             "macs": found.measured.macs,
-            "val_accuracy": trial.val_accuracy,
+            "objective": trial.objective.metric,
+            trial.objective.metric: trial.value,
             "test_accuracy": asdict(interval),
             "test_right": found.measured.num_right,
             "test_images": found.measured.num_test,
@@ -136,7 +137,7 @@ def _confirm_runs(found: Examination) -> list[dict[str, Any]]:
             "arm": trial.arm,
             "seed": trial.config.seed,
             "outcome": trial.outcome,
-            "val_accuracy": trial.val_accuracy,
+            trial.objective.metric: trial.value,
         }
         for trial in found.trials
         if trial.config_digest == found.candidate.trial.config_digest
@@ -144,5 +145,6 @@ def _confirm_runs(found: Examination) -> list[dict[str, Any]]:
 
 
 def _epoch(result: EpochResult) -> dict[str, Any]:
-    names = ("learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    return {"epoch": result.epoch} | {name: finite(getattr(result, name)) for name in names}
+    return {"epoch": result.epoch} | {
+        name: finite(getattr(result, name)) for name in ("learning_rate", *CURVES)
+    }

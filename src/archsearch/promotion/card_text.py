@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from archsearch.command_line import command_line
+from archsearch.objective import objective_named
 from archsearch.promotion.card import Card
+from archsearch.training.result import CURVES
 
 _CURVE_ROWS = 12
 
@@ -19,7 +21,7 @@ def as_markdown(card: Card) -> str:
         _gate_table(card["gates"]),
         _champion(card["champion_comparison"]),
         _facts(card),
-        _confirm_table(card["confirm_runs"]),
+        _confirm_table(card["confirm_runs"], candidate["objective"]),
         _curve(card["learning_curve"]),
         _history(card["examinations"]),
     ]
@@ -79,6 +81,7 @@ def _champion(comparison: dict[str, Any] | None) -> str:
 def _facts(card: Card) -> str:
     candidate, data, cost = card["candidate"], card["data"], card["cost"]
     export, test = card["export"], candidate["test_accuracy"]
+    objective = objective_named(candidate["objective"])
     latency = export["latency"]
     code = "; ".join(
         f"{who}: " + " ".join(f"{k} {v}" for k, v in version.items())
@@ -97,7 +100,7 @@ def _facts(card: Card) -> str:
         "test accuracy": f"{test['estimate']:.4f} ({candidate['test_right']:,} of "
         f"{candidate['test_images']:,}; {test['level'] * 100:g} % interval {test['low']:.4f} to "
         f"{test['high']:.4f})",
-        "validation accuracy": f"{candidate['val_accuracy']:.4f}",
+        objective.name: objective.format(candidate[objective.metric]),
         "data": f"{data['name']}, digest `{data['digest']}`; {data['num_train']:,} training, "
         f"{data['num_val']:,} validation, {data['num_test']:,} test images",
         "checkpoint": f"`{candidate['checkpoint']}`, SHA-256 `{candidate['checkpoint_sha256']}`",
@@ -112,15 +115,15 @@ def _facts(card: Card) -> str:
     return "\n".join(["## The candidate", "", "| | |", "|---|---|", *rows])
 
 
-def _confirm_table(runs: list[dict[str, Any]]) -> str:
+def _confirm_table(runs: list[dict[str, Any]], metric: str) -> str:
     if len(runs) < 2:
         return ""
     rows = [
         f"| {r['trial']} | {r['arm']} | {r['seed']} | {r['outcome'] or 'unfinished'} | "
-        f"{_short(r['val_accuracy'])} |"
+        f"{_short(r[metric])} |"
         for r in runs
     ]
-    head = ["| trial | arm | seed | outcome | val_accuracy |", "|--:|---|--:|---|--:|"]
+    head = [f"| trial | arm | seed | outcome | {metric} |", "|--:|---|--:|---|--:|"]
     return "\n".join(["## Runs of this configuration", "", *head, *rows])
 
 
@@ -129,7 +132,7 @@ def _curve(epochs: list[dict[str, Any]]) -> str:
         return ""
     count = min(_CURVE_ROWS, len(epochs))
     places = sorted({round(i * (len(epochs) - 1) / max(1, count - 1)) for i in range(count)})
-    names = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    names = ("epoch", *CURVES)
     rows = [
         "| " + " | ".join(_short(epochs[place][name]) for name in names) + " |" for place in places
     ]

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 from typing_extensions import TypedDict
 
+from archsearch.objective import DEFAULT
 from archsearch.schema import Frozen
 from archsearch.spaces.parameters import Scalar
 from archsearch.training.result import EpochResult
@@ -100,7 +101,7 @@ class SearchIdentity(Stored):
     train_size: Count | None = None
     seed: Count
     max_epochs: Whole
-    objective: str = "val_accuracy"
+    objective: str = DEFAULT.metric
     batch_scale: Whole = 1
     """How many times its recipe's a trial's batch is."""
     earlier_spaces: tuple[EarlierSpace, ...] = ()

@@ -83,8 +83,9 @@ def _contradiction(number: int, trial: TrialRecord) -> str | None:
         return f"the configuration of {who} is not that of its digest"
     if [epoch.epoch for epoch in trial.epochs] != list(range(1, len(trial.epochs) + 1)):
         return f"the epochs of {who} are not all there"
-    if any(epoch.val_accuracy != finite(epoch.result.val_accuracy) for epoch in trial.epochs):
-        return f"{who} has two accuracies for one epoch"
+    of = trial.objective.of
+    if any(epoch.value != finite(of(epoch.result)) for epoch in trial.epochs):
+        return f"{who} has two values of its {trial.objective.short} for one epoch"
     if trial.outcome == "completed" and len(trial.epochs) != trial.config.max_epochs:
         return f"{who} is completed after {len(trial.epochs)} of {trial.config.max_epochs} epochs"
     if trial.outcome == "stopped" and len(trial.epochs) != trial.rung_epochs:

@@ -258,14 +258,16 @@ class Database:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
             yield connection
 
-    def validated(self, form: TypeAdapter[Row], row: sa.Row[Any], who: str) -> Row:
-        """A row of the record as the type that it must be.
+    def validated(
+        self, form: TypeAdapter[Row], row: sa.Row[Any], who: str, **known: object
+    ) -> Row:
+        """A row of the record, with what is known beside it, as the type that it must be.
 
         Raises:
             UnfitError: It is none: the record is damaged, or a newer release has written it.
         """
         try:
-            return form.validate_python(dict(row._mapping))
+            return form.validate_python(dict(row._mapping) | known)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))

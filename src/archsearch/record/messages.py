@@ -5,10 +5,11 @@ A message is written in the transaction of what it tells of, and read once, when
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
+from archsearch.objective import DEFAULT, Objective
 from archsearch.record.cells import (
     Cell,
     Count,
@@ -98,13 +99,18 @@ class TrialEnded(Stored):
     rung_epochs: Whole | None = None
 
 
+def _also(name: str) -> AliasChoices:
+    """A field's name, and what release 0.1.0 called it, which knew one objective."""
+    return AliasChoices(name, name.replace("value", "val_accuracy"))
+
+
 class LeaderboardRow(Frozen):
     """A completed trial."""
 
     number: Count
     name: str
     family: str
-    val_accuracy: float | None
+    value: float | None = Field(validation_alias=_also("value"))
     params: Count | None = None
     macs: Count | None = None
 
@@ -115,22 +121,30 @@ class ConfirmedRow(Frozen):
     name: str
     family: str
     trial: Count
-    search_val_accuracy: float | None
+    search_value: float | None = Field(validation_alias=_also("search_value"))
     runs: tuple[Count, ...]
     completed: Count
     unsuccessful: dict[str, str] = Field(default_factory=dict)
     mean: float | None
     estimate: float | None
-    interval: tuple[float, float] | None
+    interval: tuple[float | None, float | None] | None
+    """Ends; None for one that is not finite."""
     probability_best: float
     estimator: str
+
+    def as_json(self, objective: Objective) -> dict[str, Any]:
+        """The fields as users see them: values are called by the objective's metric."""
+        return {
+            key.replace("value", objective.metric): field
+            for key, field in self.model_dump(mode="json").items()
+        }
 
 
 class WinnerRow(ConfirmedRow):
     """The winner, its network, and what that answered on the test split."""
 
     model_trial: Count
-    model_val_accuracy: float | None
+    model_value: float | None = Field(validation_alias=_also("model_value"))
     test_accuracy: float | None
     test_interval: tuple[float, float] | None
     num_test: Count | None
@@ -148,7 +162,11 @@ class SearchEnded(Stored):
     """A driver ends; the search is finished, or goes on when its command is given again."""
 
     KIND: ClassVar[str] = "search_ended"
+    VERSION: ClassVar[int] = 2
+    """Version 1 knew accuracy alone, and called values so."""
 
+    objective: str = DEFAULT.metric
+    """Metric of what the search optimises."""
     finished: bool
     ending: str
     leaderboard: tuple[LeaderboardRow, ...]

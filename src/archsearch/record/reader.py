@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.engine import Connection
 
 from archsearch.errors import UsageError, nearest_names
+from archsearch.objective import Objective, objective_named
 from archsearch.record import tables as t
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import Database
 from archsearch.record.trial import EpochRecord, Refusal, SearchRow, TrialRecord
+
+
+@dataclass(frozen=True)
+class _Identity:
+    identity: SearchIdentity
+
 
 Record = TypeVar("Record")
 
 _NAMED = TypeAdapter(dict[str, str])
 _SEARCH = TypeAdapter(SearchRow)
 _TRIAL = TypeAdapter(TrialRecord)
+_IDENTITY = TypeAdapter(_Identity)
 _EPOCH = TypeAdapter(EpochRecord)
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
@@ -73,13 +84,15 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
         def rows(table: sa.Table, *order: str) -> list[sa.Row[Any]]:
             # Results as text: many thousands of them, which are parsed where they are validated.
             columns = (
-                sa.cast(c, sa.Text).label(c.key) if c is t.epochs.c.result else c for c in table.c
+                (sa.cast(c, sa.Text) if c is t.epochs.c.result else c).label(c.key)
+                for c in table.c
             )
             query = sa.select(*columns).where(table.c.search_id == search_id)
             return list(connection.execute(query.order_by(*(table.c[o] for o in order))))
 
+        objective = _objective(database, connection, search_id)
         found = rows(t.trials, "number")
-        records = _validated(database, _TRIALS, _TRIAL, found, lambda row: f"trial {row.number}")
+        records = _validated(database, _TRIALS, _TRIAL, found, _which_trial, objective=objective)
         by_number = {record.number: record for record in records}
         try:
             for row in rows(t.attempts, "number", "attempt"):
@@ -93,6 +106,18 @@ def read_trials(database: Database, search_id: int) -> list[TrialRecord]:
     return records
 
 
+def _objective(database: Database, connection: Connection, search_id: int) -> Objective:
+    """What the search optimises."""
+    query = sa.select(t.searches.c.identity).where(t.searches.c.id == search_id)
+    found = connection.execute(query).one()
+    row = database.validated(_IDENTITY, found, "the search")
+    return objective_named(row.identity.objective)
+
+
+def _which_trial(row: sa.Row[Any]) -> str:
+    return f"trial {row.number}"
+
+
 def _which_epoch(row: sa.Row[Any]) -> str:
     return f"epoch {row.epoch} of trial {row.number}"
 
@@ -103,13 +128,26 @@ def _validated(
     one: TypeAdapter[Record],
     rows: Sequence[sa.Row[Any]],
     who: Callable[[sa.Row[Any]], str],
+    **known: object,
 ) -> list[Record]:
-    """Many rows at once, which is twice as fast; a damaged one is then looked for by itself."""
-    names = rows[0]._fields if rows else ()
+    """Many rows at once, which is faster; a damaged one is then looked for by itself.
+
+    Args:
+        database: The record.
+        all_of_them: The type of the whole list.
+        one: The type of each.
+        rows: What the record says.
+        who: What a row is, for a sentence.
+        known: Fields that are the same for all and stand in no row.
+    """
+    names = (*rows[0]._fields, *known) if rows else ()
+    same = tuple(known.values())
     try:
-        return all_of_them.validate_python([dict(zip(names, row, strict=True)) for row in rows])
+        return all_of_them.validate_python(
+            [dict(zip(names, (*row, *same), strict=True)) for row in rows]
+        )
     except ValidationError:
-        return [database.validated(one, row, who(row)) for row in rows]
+        return [database.validated(one, row, who(row), **known) for row in rows]
 
 
 def read_refusals(database: Database, search_id: int) -> list[Refusal]:

@@ -103,7 +103,7 @@ def _trial_json(trial: TrialRecord) -> dict[str, Any]:
         "reason": trial.reason,
         "arm": trial.arm,
         "epochs": len(trial.epochs),
-        "val_accuracy": trial.val_accuracy,
+        trial.objective.metric: trial.value,
         "rung_epochs": trial.rung_epochs,
         "shadow_rung_epochs": trial.shadow_rung_epochs,
         "attempts": len(trial.attempts),
@@ -219,10 +219,9 @@ def render(status: SearchStatus) -> str:
         )
     lines += delivery_lines(status.deliveries, search.name, runs)
     for trial in status.trials:
-        accuracy = "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
         lines.append(
             f"  {trial.number:4} {trial.name:28} {trial.arm:8} {trial.outcome or 'unfinished':13} "
-            f"{len(trial.epochs):4} epochs  {accuracy:>6}  {trial.reason or ''}".rstrip()
+            f"{len(trial.epochs):4} epochs  {trial.shown_value:>6}  {trial.reason or ''}".rstrip()
         )
     return "\n".join(lines)
 
@@ -255,7 +254,7 @@ def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:
     lines = []
     for status in all_searches:
         best = incumbent(status.trials)
-        told = f"best {best.name} {best.val_accuracy:.4f}" if best else "nothing completed"
+        told = f"best {best.name} {best.shown_value}" if best else "nothing completed"
         num_trials = len(search_trials(status.trials))
         lines.append(f"{status.search.name:40} {status.state:12} {num_trials:5} trials  {told}")
     return "\n".join(lines)

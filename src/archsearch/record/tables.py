@@ -92,7 +92,8 @@ epochs = sa.Table(
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("result", sa.JSON, nullable=False),
-    sa.Column("val_accuracy", sa.Float),
+    # The value of the search's objective, whatever that is: the name is release 0.1.0's.
+    sa.Column("val_accuracy", sa.Float, key="value"),
     sa.Column("checkpoint", sa.Text),
     sa.Column("checksum", sa.String(64)),
     sa.Column("created_ms", sa.BigInteger, nullable=False),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from archsearch.halving.arms import CONFIRM
+from archsearch.objective import Objective, objective_named
 from archsearch.record.cells import (
     Cell,
     Count,
@@ -32,14 +33,14 @@ class EpochRecord:
     """One finished epoch.
 
     Attributes:
-        val_accuracy: None where it was not finite.
+        value: Of the search's objective; None where it was not finite.
         result: What the worker has measured; NaN where it was not finite.
         sequence: Its place among all recorded epochs; None before the database has given it.
     """
 
     epoch: Whole
     attempt: Whole
-    val_accuracy: float | None
+    value: float | None
     result: StoredResult
     checkpoint: str | None
     checksum: Digest | None
@@ -53,6 +54,7 @@ class TrialRecord:
 
     Attributes:
         number: Ours, from 0, without gaps.
+        objective: What its search optimises.
         params: Flat parameters as the sampler knows them, `family/field`.
         config: What is trained, resolved.
         outcome: None while it runs or waits to be continued.
@@ -62,6 +64,7 @@ class TrialRecord:
     """
 
     number: Count
+    objective: Objective
     family: str
     name: str
     arm: str
@@ -79,9 +82,19 @@ class TrialRecord:
     epochs: list[EpochRecord] = field(default_factory=list)
 
     @property
-    def val_accuracy(self) -> float | None:
-        """The last recorded accuracy on validation data; full fidelity only if completed."""
-        return self.epochs[-1].val_accuracy if self.epochs else None
+    def value(self) -> float | None:
+        """The objective's last recorded value; full fidelity only if completed."""
+        return self.epochs[-1].value if self.epochs else None
+
+    @property
+    def score(self) -> float | None:
+        """The value as a number of which higher is better."""
+        return None if self.value is None else self.objective.score(self.value)
+
+    @property
+    def shown_value(self) -> str:
+        """The value for a person."""
+        return self.objective.format(self.value)
 
     @property
     def is_finished(self) -> bool:
@@ -132,6 +145,15 @@ class SearchRow:
     ending: str | None
     holder: HolderCell | None
 
+    @property
+    def objective(self) -> Objective:
+        """What it optimises.
+
+        Raises:
+            UnfitError: A newer release has begun it, with an objective that this one has not.
+        """
+        return objective_named(self.identity.objective)
+
 
 FINISHED = "finished"
 """The ending of a search that has all that was asked for."""
@@ -161,6 +183,11 @@ def incumbent(trials: list[TrialRecord]) -> TrialRecord | None:
 def leaderboard(trials: list[TrialRecord]) -> list[TrialRecord]:
     """Every completed search trial, best first, the earlier one of equals."""
     completed = [
-        t for t in search_trials(trials) if t.outcome == "completed" and t.val_accuracy is not None
+        t for t in search_trials(trials) if t.outcome == "completed" and t.value is not None
     ]
-    return sorted(completed, key=lambda t: (-(t.val_accuracy or 0.0), t.number))
+    return sorted(completed, key=best_first)
+
+
+def best_first(trial: TrialRecord) -> tuple[float, int]:
+    """A key that sorts the best trial first, the earlier one of equals."""
+    return trial.objective.sort_key(trial.value), trial.number

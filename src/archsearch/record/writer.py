@@ -171,7 +171,11 @@ class Writer:
     def add_trial(self, trial: TrialRecord) -> None:
         """A trial is issued, with its first attempt."""
         with self._event() as connection:
-            values = {k: v for k, v in vars(trial).items() if k not in ("attempts", "epochs")}
+            values = {
+                k: v
+                for k, v in vars(trial).items()
+                if k not in ("objective", "attempts", "epochs")
+            }
             values["config"] = trial.config.model_dump(mode="json")
             values["complexity"] = trial.complexity.stored()
             connection.execute(t.trials.insert().values(search_id=self.search_id, **values))

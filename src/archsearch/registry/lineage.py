@@ -28,7 +28,7 @@ def lineage(candidate: TrainedTrial, reading: TestReading) -> dict[str, str]:
             "seed": candidate.config.seed,
             "archsearch_version": version("archsearch"),
             "test_accuracy": reading.accuracy,
-            "val_accuracy": trial.val_accuracy,
+            trial.objective.metric: trial.value,
         }
     )
 

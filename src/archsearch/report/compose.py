@@ -75,9 +75,10 @@ def _leader(search: OpenedSearch) -> str:
     winner, best = search.winner, next(iter(search.leaderboard), None)
     if winner is not None and winner.estimate is not None:
         told = "wins" if search.recorded.winner else "leads so far"
-        return f"{winner.name} {told}: {winner.estimate.estimate:.4f} on validation images."
+        shown = search.recorded.search.objective.format(winner.estimate.estimate)
+        return f"{winner.name} {told}: {shown} on {search.recorded.search.objective.where}."
     if best is not None:
-        return f"{best.name} is the best trial: {best.val_accuracy:.4f} on validation images."
+        return f"{best.name} is the best trial: {best.shown_value} on {best.objective.where}."
     return "No trial has been trained to the end."
 
 
@@ -105,12 +106,17 @@ def _facts(search: OpenedSearch) -> tuple[Fact, ...]:
     facts = []
     if winner is not None and winner.estimate is not None:
         label = "winner" if recorded.winner else "leads so far"
-        facts.append(Fact(f"{label}: {winner.name}", f"{winner.estimate.estimate:.4f}"))
+        facts.append(
+            Fact(
+                f"{label}: {winner.name}",
+                winner.finalist.objective.format(winner.estimate.estimate),
+            )
+        )
         test = recorded.winner.test_accuracy if recorded.winner else None
         if test is not None:
             facts.append(Fact("its test accuracy", f"{test.estimate:.4f}"))
     elif best is not None:
-        facts.append(Fact(f"best: {best.name}", f"{best.val_accuracy:.4f}"))
+        facts.append(Fact(f"best: {best.name}", best.shown_value))
     facts += [
         Fact("trials", f"{len(recorded.searched):,}"),
         Fact("epochs", f"{sum(len(t.epochs) for t in recorded.trials):,}"),

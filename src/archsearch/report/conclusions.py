@@ -11,7 +11,8 @@ from archsearch.analysis.superiority import Superiority
 from archsearch.analysis.verdict import Verdict
 from archsearch.analysis.verdict_text import BUDGET_NAMES, shown_probability
 from archsearch.analysis.winner import Winner
-from archsearch.phrases import plural
+from archsearch.objective import Objective
+from archsearch.phrases import a_or_an, plural
 from archsearch.record.trial import TrialRecord, leaderboard
 from archsearch.report.figures_verdict import finalists_figure, verdict_figure
 from archsearch.report.parts import (
@@ -19,9 +20,9 @@ from archsearch.report.parts import (
     Column,
     Section,
     Table,
-    accuracy,
     number,
     seconds_cell,
+    value_cell,
     words,
 )
 
@@ -31,17 +32,19 @@ HEADLINE_BUDGET: Budget = "macs"
 LEADERBOARD_ROWS = 20
 ALL_TRIALS_ROWS = 300
 
-TRIAL_COLUMNS = (
-    Column("Variant", "text"),
-    Column("Accuracy"),
-    Column("Family", "text"),
-    Column("Trial"),
-    Column("Parameters"),
-    Column("MACs"),
-    Column("Training"),
-    Column("Arm", "text"),
-)
-"""What a table tells of every trial; `trial_row` has the cells."""
+
+def trial_columns(objective: Objective) -> tuple[Column, ...]:
+    """What a table tells of every trial; `trial_row` has the cells."""
+    return (
+        Column("Variant", "text"),
+        Column(objective.short.capitalize()),
+        Column("Family", "text"),
+        Column("Trial"),
+        Column("Parameters"),
+        Column("MACs"),
+        Column("Training"),
+        Column("Arm", "text"),
+    )
 
 
 def verdict_section(
@@ -76,7 +79,10 @@ def verdict_section(
         note="Pairs of random trials that cost the same within a factor of two, nearer ones "
         "weighing more.",
     )
-    figures = (verdict_figure(verdict, recorded.families) for verdict in verdicts.values())
+    figures = (
+        verdict_figure(verdict, recorded.families, recorded.search.objective)
+        for verdict in verdicts.values()
+    )
     others = [v.sentence for budget, v in verdicts.items() if budget != HEADLINE_BUDGET]
     return Section(
         "verdict",
@@ -110,18 +116,19 @@ def finalists_section(recorded: RecordedSearch, board: Sequence[Confirmed]) -> S
     """The finalists that were trained again, and the winner."""
     if not board:
         return None
+    objective = recorded.search.objective
     rows = tuple(
         (
             number(place),
             words(confirmed.name),
-            accuracy(confirmed.estimate.estimate if confirmed.estimate else None),
+            value_cell(confirmed.estimate.estimate if confirmed.estimate else None, objective),
             _interval(confirmed),
             number(confirmed.probability_best, ".2f"),
             words(confirmed.finalist.family),
             number(len(confirmed.completed)),
-            accuracy(confirmed.mean),
+            value_cell(confirmed.mean, objective),
             number(confirmed.finalist.number, "d"),
-            accuracy(confirmed.finalist.val_accuracy),
+            value_cell(confirmed.finalist.value, objective),
         )
         for place, confirmed in enumerate(board, start=1)
     )
@@ -140,17 +147,18 @@ def finalists_section(recorded: RecordedSearch, board: Sequence[Confirmed]) -> S
             Column("Chosen by"),
         ),
         rows,
-        note="Chosen by: the accuracy of the search's own run, which flatters a finalist and "
-        "counts nothing here.",
+        note=f"Chosen by: the {objective.short} of the search's own run, which flatters a "
+        "finalist and counts nothing here.",
     )
-    best = board[0]
+    best, show = board[0], objective.format
     sentences = []
     if best.estimate is not None:
         verb = "leads so far" if recorded.winner is None else "wins"
         sentences.append(
             f"{best.name} {verb}: trained again {plural(len(best.completed), 'time')} with other "
-            f"seeds, it reaches an accuracy of {best.estimate.estimate:.4f} on validation images "
-            f"(95 % interval {best.estimate.low:.4f} to {best.estimate.high:.4f}; probability "
+            f"seeds, it reaches {a_or_an(objective.short)} of {show(best.estimate.estimate)} on "
+            f"{objective.where} (95 % interval {show(best.estimate.low)} to "
+            f"{show(best.estimate.high)}; probability "
             f"{best.probability_best:.2f} of being the best finalist)."
         )
     sentences += _test_sentences(recorded.winner)
@@ -192,12 +200,13 @@ def _interval(confirmed: Confirmed) -> Cell:
     estimate = confirmed.estimate
     if estimate is None:
         return Cell("–", None)
-    return Cell(f"{estimate.low:.4f} to {estimate.high:.4f}", f"{estimate.low:.4f}")
+    low, high = map(confirmed.finalist.objective.format, (estimate.low, estimate.high))
+    return Cell(f"{low} to {high}", low)
 
 
 def leaderboard_section(recorded: RecordedSearch) -> Section:
     """The best fully trained trials, and all trials folded away."""
-    board = leaderboard(recorded.trials)
+    board, objective = leaderboard(recorded.trials), recorded.search.objective
     sentences: tuple[str, ...] = ()
     tables: list[Table] = []
     if board:
@@ -207,8 +216,8 @@ def leaderboard_section(recorded: RecordedSearch) -> Section:
         rows = tuple((number(i), *trial_row(t)) for i, t in enumerate(board, start=1))
         tables.append(
             Table(
-                "Fully trained trials by accuracy on validation images",
-                (Column("Place"), *TRIAL_COLUMNS),
+                f"Fully trained trials by {objective.label}",
+                (Column("Place"), *trial_columns(objective)),
                 rows[:LEADERBOARD_ROWS],
                 note,
             )
@@ -241,14 +250,20 @@ def _all_trials(recorded: RecordedSearch, board: Sequence[TrialRecord]) -> Table
         for trial in trials
     )
     ending = (Column("Outcome", "text"), Column("Epochs"), Column("Reason", "text"))
-    return Table("All trials", (*TRIAL_COLUMNS, *ending), rows, note, is_folded=True)
+    return Table(
+        "All trials",
+        (*trial_columns(recorded.search.objective), *ending),
+        rows,
+        note,
+        is_folded=True,
+    )
 
 
 def trial_row(trial: TrialRecord) -> tuple[Cell, ...]:
-    """A trial's cells under `TRIAL_COLUMNS`."""
+    """A trial's cells under `trial_columns`."""
     return (
         words(trial.name),
-        accuracy(trial.val_accuracy),
+        value_cell(trial.value, trial.objective),
         words(trial.family),
         number(trial.number, "d"),
         number(trial.complexity.params),

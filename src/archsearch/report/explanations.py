@@ -9,6 +9,7 @@ from archsearch.analysis.importance import MIN_TRIALS, Importances
 from archsearch.analysis.intervals import Interval
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.phrases import plural
+from archsearch.report.figure_style import title_of
 from archsearch.report.figures_outcome import learning_curves_figure
 from archsearch.report.figures_parallel import parallel_figure
 from archsearch.report.figures_params import (
@@ -36,13 +37,13 @@ def curves_section(recorded: RecordedSearch) -> Section:
 
 def parameters_section(recorded: RecordedSearch, rated: Sequence[Importances]) -> Section:
     """What mattered, and what the best have in common."""
-    sentences = []
+    sentences, objective = [], recorded.search.objective
     for scope in rated:
         clear = [short_name(p.name) for p in scope.parameters if p.is_above_chance]
         if not scope.parameters:
             sentences.append(
                 f"{scope.scope}: {plural(scope.num_trials, 'completed trial')}; importances need "
-                f"{MIN_TRIALS} that differ in accuracy."
+                f"{MIN_TRIALS} that differ in {objective.short}."
             )
         elif clear:
             sentences.append(f"{scope.scope}: more than chance explains: {', '.join(clear)}.")
@@ -59,13 +60,13 @@ def parameters_section(recorded: RecordedSearch, rated: Sequence[Importances]) -
 
 
 def slices_section(recorded: RecordedSearch) -> Section | None:
-    """Accuracy against each parameter."""
+    """The objective against each parameter."""
     figures = slice_figures(recorded)
     if not figures:
         return None
     sentences = (
-        "Accuracy on validation images of trials that were trained to the end, against one "
-        "parameter at a time. The sampler has proposed most of them: crowds show where it "
+        f"{title_of(recorded.search.objective)} of trials that were trained to the end, against "
+        "one parameter at a time. The sampler has proposed most of them: crowds show where it "
         "looked, not what is good.",
     )
     return Section("slices", "One parameter at a time", sentences, small_figures=tuple(figures))

@@ -1,4 +1,4 @@
-"""The sections on what accuracy costs, and on the families side by side."""
+"""The sections on what a good value costs, and on the families side by side."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from archsearch.analysis.pareto import COSTS, front_of
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.verdict import Verdict
 from archsearch.record.trial import leaderboard
-from archsearch.report.conclusions import TRIAL_COLUMNS, trial_row
+from archsearch.report.conclusions import trial_columns, trial_row
 from archsearch.report.figures_outcome import families_figure, pareto_figure
 from archsearch.report.parts import (
     Cell,
     Column,
     Section,
     Table,
-    accuracy,
     counted,
     number,
     seconds_cell,
+    value_cell,
     words,
 )
 
 
 def cost_section(recorded: RecordedSearch) -> Section:
-    """What accuracy costs: the Pareto fronts."""
+    """What a good value costs: the Pareto fronts."""
+    objective = recorded.search.objective
+    title = f"What {objective.short} costs"
     figures = [pareto_figure(recorded, cost) for cost in COSTS]
     fronts = {cost: {t.number for t in front_of(recorded.searched, cost)} for cost in COSTS}
     members = [
@@ -44,14 +46,14 @@ def cost_section(recorded: RecordedSearch) -> Section:
     )
     table = Table(
         "Trials on a front",
-        (*TRIAL_COLUMNS, Column("Unbeaten in", "text")),
+        (*trial_columns(objective), Column("Unbeaten in", "text")),
         rows,
         is_folded=True,
     )
     drawn = tuple(f for f in figures if f is not None)
     if not drawn:
-        return Section("cost", "What accuracy costs", ("No trial has been trained to the end.",))
-    return Section("cost", "What accuracy costs", (), (table,), small_figures=drawn)
+        return Section("cost", title, ("No trial has been trained to the end.",))
+    return Section("cost", title, (), (table,), small_figures=drawn)
 
 
 _SHORT = {"params": "parameters", "macs": "MACs", "seconds": "time"}
@@ -61,6 +63,7 @@ def families_section(
     recorded: RecordedSearch, verdict: Verdict, board: Sequence[Confirmed]
 ) -> Section:
     """The families side by side."""
+    objective = recorded.search.objective
     rows = tuple(_family_row(recorded, verdict, board, family) for family in recorded.families)
     table = Table(
         "Families",
@@ -69,8 +72,8 @@ def families_section(
             Column("Trials"),
             Column("Outcomes", "text"),
             Column("Random arm"),
-            Column("Median error at matched MACs"),
-            Column("Best accuracy"),
+            Column(f"Median {objective.shortfall} at matched MACs"),
+            Column(f"Best {objective.short}"),
             Column("Best variant", "text"),
             Column("Its arm", "text"),
             Column("Best confirmed"),
@@ -78,8 +81,8 @@ def families_section(
             Column("Training"),
         ),
         rows,
-        note="The median error is the random arm's; the best of a family may be the sampler's "
-        "find, and is the best of many noisy results.",
+        note=f"The median {objective.shortfall} is the random arm's; the best of a family may be "
+        "the sampler's find, and is the best of many noisy results.",
     )
     figure = families_figure(recorded)
     return Section("families", "Families side by side", (), (table,), (figure,) if figure else ())
@@ -90,6 +93,7 @@ def _family_row(
 ) -> tuple[Cell, ...]:
     trials = [t for t in recorded.searched if t.family == family]
     outcomes = Counter(t.outcome or "unfinished" for t in trials)
+    objective = recorded.search.objective
     share = verdict.families.get(family)
     best = share.best if share else None
     estimates = [c.estimate.estimate for c in board if c.finalist.family == family and c.estimate]
@@ -98,11 +102,11 @@ def _family_row(
         number(len(trials)),
         words(counted(outcomes.most_common())),
         number(share.num_members if share else 0),
-        accuracy(share.edf.median_error() if share else None),
-        accuracy(best.val_accuracy if best else None),
+        value_cell(share.edf.median_error() if share else None, objective),
+        value_cell(best.value if best else None, objective),
         words(best.name if best else "–"),
         words(best.arm if best else "–"),
-        accuracy(max(estimates, default=None)),
+        value_cell(objective.best(estimates), objective),
         number(sum(len(t.epochs) for t in trials)),
         seconds_cell(sum(device_seconds(t) for t in trials)),
     )

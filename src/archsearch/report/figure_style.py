@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from archsearch.objective import Objective
 from archsearch.record.trial import TrialRecord
 
 if TYPE_CHECKING:
@@ -111,14 +112,18 @@ def new_plot(*, x: str = "", y: str = "", **layout: Any) -> PlotlyFigure:
     return go.Figure(layout=base).update_layout(**layout)
 
 
+def title_of(objective: Objective) -> str:
+    """An axis's title: `Accuracy on validation images`."""
+    return objective.label[0].upper() + objective.label[1:]
+
+
 def label_of(trial: TrialRecord) -> str:
     """A trial as a mark's label tells it, safe as the HTML that Plotly reads there."""
-    accuracy = "–" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
     lines = [
         f"<b>{html.escape(trial.name)}</b>",
         f"trial {trial.number}, {html.escape(trial.family)}, {html.escape(trial.arm)} arm",
         f"{html.escape(trial.outcome or 'unfinished')} after {len(trial.epochs)} epochs, "
-        f"accuracy {accuracy}",
+        f"{trial.objective.short} {trial.shown_value}",
     ]
     return "<br>".join(lines)
 
@@ -147,29 +152,34 @@ def thinning_note(shown: int, total: int, what: str, which: str) -> str:
     return f" Shown: {shown:,} of {total:,} {what}: {which}."
 
 
-def accuracy_range(values: Sequence[float]) -> tuple[float, float] | None:
+def value_range(values: Sequence[float], objective: Objective) -> tuple[float, float] | None:
     """Bounds of an axis on which the many can be told apart; None if all of them fit anyway.
 
-    What lies more than three times the middle half's width below it (Tukey's far out) would
-    press everything else together at the top.
+    What is worse than the middle half by more than three times its width (Tukey's far out) would
+    press everything else together at the good end.
     """
     if len(values) < 4:
         return None
-    low_quarter, _, high_quarter = statistics.quantiles(values, n=4)
+    scores = [objective.score(value) for value in values]
+    low_quarter, _, high_quarter = statistics.quantiles(scores, n=4)
     low = low_quarter - 3 * max(high_quarter - low_quarter, 0.002)
-    if min(values) >= low:
+    if min(scores) >= low:
         return None
-    top = max(values)
-    return low, top + 0.04 * (top - low)
+    top = max(scores)
+    ends = sorted(map(objective.value_of, (low, top + 0.04 * (top - low))))
+    return ends[0], ends[1]
 
 
 def range_note(values: Sequence[float], bounds: tuple[float, float] | None) -> str:
     """A sentence on what lies outside an axis; empty if nothing does."""
-    below = 0 if bounds is None else sum(value < bounds[0] for value in values)
-    if not below:
+    if bounds is None:
         return ""
-    many = "1 trial lies" if below == 1 else f"{below:,} trials lie"
-    return f" {many} below the axis (a double click shows all)."
+    below = sum(value < bounds[0] for value in values)
+    outside = below + sum(value > bounds[1] for value in values)
+    if not outside:
+        return ""
+    many = "1 trial lies" if outside == 1 else f"{outside:,} trials lie"
+    return f" {many} {'below' if below else 'above'} the axis (a double click shows all)."
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:

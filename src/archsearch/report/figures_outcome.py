@@ -1,4 +1,4 @@
-"""Figures of what came out: cost against accuracy, learning curves, families side by side."""
+"""Figures of what came out: the objective against costs, learning curves, families."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from archsearch.report.figure_style import (
     NEUTRAL,
     FamilyStyle,
     Figure,
-    accuracy_range,
     by_family,
     family_styles,
     label_of,
@@ -24,6 +23,8 @@ from archsearch.report.figure_style import (
     range_note,
     thinned,
     thinning_note,
+    title_of,
+    value_range,
 )
 
 _LOG_FROM = 20.0
@@ -35,19 +36,19 @@ MIN_FOR_BOX = 5
 
 
 def pareto_figure(recorded: RecordedSearch, cost: Cost) -> Figure | None:
-    """Accuracy against a cost: completed trials, and the front that none of them beats."""
-    axis = COSTS[cost]
+    """The objective against a cost: completed trials, and the front that none of them beats."""
+    axis, objective = COSTS[cost], recorded.search.objective
     completed = [t for t in leaderboard(recorded.searched) if axis.of(t) is not None]
     front = front_of(completed, cost)
     if not front:
         return None
     on_front = {trial.number for trial in front}
     shown = thinned(completed, MAX_POINTS, keep=lambda t: t.number in on_front)
-    plot = new_plot(x=axis.title, y="Accuracy on validation images")
+    plot = new_plot(x=axis.title, y=title_of(recorded.search.objective))
     styles = family_styles(recorded.families)
     plot.add_scatter(
         x=[axis.of(t) for t in front],
-        y=[t.val_accuracy for t in front],
+        y=[t.value for t in front],
         mode="lines",
         line={"shape": "hv", "color": NEUTRAL, "width": 2},
         name="Pareto front",
@@ -56,7 +57,7 @@ def pareto_figure(recorded: RecordedSearch, cost: Cost) -> Figure | None:
     for family, trials in by_family(shown, recorded.families).items():
         plot.add_scatter(
             x=[axis.of(t) for t in trials],
-            y=[t.val_accuracy for t in trials],
+            y=[t.value for t in trials],
             mode="markers",
             marker={
                 "color": styles[family].colour,
@@ -72,8 +73,8 @@ def pareto_figure(recorded: RecordedSearch, cost: Cost) -> Figure | None:
     prices = [float(axis.of(t) or 0.0) for t in completed]
     if min(prices) > 0 and max(prices) / min(prices) > _LOG_FROM:
         plot.update_xaxes(**log_axis(min(prices), max(prices)))
-    values = [float(t.val_accuracy or 0.0) for t in completed]
-    bounds = accuracy_range(values)
+    values = [float(t.value or 0.0) for t in completed]
+    bounds = value_range(values, recorded.search.objective)
     plot.update_yaxes(range=bounds)
     caption = (
         "Trials that were trained to the end. Nothing in this search was both cheaper and better "
@@ -82,7 +83,12 @@ def pareto_figure(recorded: RecordedSearch, cost: Cost) -> Figure | None:
     note = range_note(values, bounds) + thinning_note(
         len(shown), len(completed), "trials", "the front and a random choice of the others"
     )
-    return Figure(f"pareto_{cost}", f"Accuracy against {_LOWER[cost]}", caption + note, plot)
+    return Figure(
+        f"pareto_{cost}",
+        f"{objective.short.capitalize()} against {_LOWER[cost]}",
+        caption + note,
+        plot,
+    )
 
 
 _LOWER: dict[Cost, str] = {
@@ -99,13 +105,13 @@ def _priced(trial: TrialRecord, cost: Cost) -> str:
 
 
 def learning_curves_figure(recorded: RecordedSearch) -> Figure | None:
-    """Accuracy after each epoch, with the rungs at which trials were compared."""
-    trials = [t for t in recorded.trials if any(e.val_accuracy is not None for e in t.epochs)]
+    """The objective after each epoch, with the rungs at which trials were compared."""
+    trials = [t for t in recorded.trials if any(e.value is not None for e in t.epochs)]
     if not trials:
         return None
     best = {t.number for t in leaderboard(trials)[:_BEST_CURVES]}
     shown = thinned(trials, MAX_CURVES, keep=lambda t: t.number in best or t.arm == "confirm")
-    plot = new_plot(x="Epoch", y="Accuracy on validation images")
+    plot = new_plot(x="Epoch", y=title_of(recorded.search.objective))
     styles = family_styles(recorded.families)
     for family, members in by_family(shown, recorded.families).items():
         for is_completed in (True, False):
@@ -128,7 +134,8 @@ def learning_curves_figure(recorded: RecordedSearch) -> Figure | None:
         "trials",
         f"the {_BEST_CURVES} best, confirm runs, and a random choice of the others",
     )
-    return Figure("learning_curves", "Accuracy after each epoch", caption + note, plot, height=480)
+    title = f"{recorded.search.objective.short.capitalize()} after each epoch"
+    return Figure("learning_curves", title, caption + note, plot, height=480)
 
 
 def _rungs_told(recorded: RecordedSearch) -> str:
@@ -146,11 +153,11 @@ def _curves(
     y: list[float | None] = []
     text: list[str] = []
     for trial in trials:
-        label = label_of(trial)
+        label, show = label_of(trial), trial.objective.format
         for epoch in trial.epochs:
             x.append(epoch.epoch)
-            y.append(epoch.val_accuracy)
-            text.append(f"{label}<br>epoch {epoch.epoch}: {epoch.val_accuracy or 0:.4f}")
+            y.append(epoch.value)
+            text.append(f"{label}<br>epoch {epoch.epoch}: {show(epoch.value or 0.0)}")
         x.append(None)
         y.append(None)
         text.append("")
@@ -170,13 +177,13 @@ def _curves(
 
 
 def families_figure(recorded: RecordedSearch) -> Figure | None:
-    """Final accuracies of each family; the box rests on the random arm alone."""
+    """Final values of each family; the box rests on the random arm alone."""
     completed = leaderboard(recorded.searched)
     if not completed:
         return None
     shown = thinned(completed, MAX_POINTS, keep=lambda t: t.arm == "random")
     groups = by_family(shown, recorded.families)
-    plot = new_plot(y="Accuracy on validation images")
+    plot = new_plot(y=title_of(recorded.search.objective))
     styles = family_styles(recorded.families)
     jitter = random.Random(0)
     for place, (family, trials) in enumerate(groups.items()):
@@ -184,7 +191,7 @@ def families_figure(recorded: RecordedSearch) -> Figure | None:
         if len(drawn) >= MIN_FOR_BOX:
             plot.add_box(
                 x=[place] * len(drawn),
-                y=[t.val_accuracy for t in drawn],
+                y=[t.value for t in drawn],
                 width=0.6,
                 boxpoints=False,
                 line={"color": NEUTRAL, "width": 1.5},
@@ -196,7 +203,7 @@ def families_figure(recorded: RecordedSearch) -> Figure | None:
             if members:
                 plot.add_scatter(
                     x=[place + jitter.uniform(-0.22, 0.22) for _ in members],
-                    y=[t.val_accuracy for t in members],
+                    y=[t.value for t in members],
                     mode="markers",
                     marker={
                         "color": styles[family].colour,
@@ -216,10 +223,12 @@ def families_figure(recorded: RecordedSearch) -> Figure | None:
         "say how the families are distributed. Open marks were proposed by the sampler or are "
         "baselines, and say how good a family's best is."
     )
-    values = [float(t.val_accuracy or 0.0) for t in completed]
-    bounds = accuracy_range(values)
+    values = [float(t.value or 0.0) for t in completed]
+    bounds = value_range(values, recorded.search.objective)
     plot.update_yaxes(range=bounds)
     note = range_note(values, bounds) + thinning_note(
         len(shown), len(completed), "trials", "the random arm and a random choice of the others"
     )
-    return Figure("families", "Final accuracies by family", caption + note, plot)
+    return Figure(
+        "families", f"Final {recorded.search.objective.plural} by family", caption + note, plot
+    )

@@ -55,7 +55,7 @@ def parallel_figure(recorded: RecordedSearch, family: str) -> Figure | None:
     if len(shown) < MIN_FOR_PARALLEL:
         return None
     axes = [_parallel_axis(name, parameter, shown) for name, parameter in parameters.items()]
-    axes.append(_accuracy_axis(shown))
+    axes.append(_objective_axis(shown))
     colour = family_styles(recorded.families)[family].colour
     plot = new_plot(margin={"l": 64, "r": 64, "t": 12, "b": 72})
     for is_best in (False, True):
@@ -97,11 +97,16 @@ def _parallel_axis(name: str, parameter: AnyParameter, trials: Sequence[TrialRec
             return _Axis(short_name(name), places, [(i * step, c) for i, c in enumerate(choices)])
 
 
-def _accuracy_axis(trials: Sequence[TrialRecord]) -> _Axis:
-    values = [float(t.val_accuracy or 0.0) for t in trials]
+def _objective_axis(trials: Sequence[TrialRecord]) -> _Axis:
+    objective = trials[0].objective
+    values = [float(t.value or 0.0) for t in trials]
     low, high = min(values), max(values)
     places = [_fraction(v, low, high, False) for v in values]
-    return _Axis("accuracy", places, [(0.0, f"{low:.4f}"), (1.0, f"{high:.4f}")])
+    return _Axis(
+        objective.short,
+        places,
+        [(0.0, objective.format(low)), (1.0, objective.format(high))],
+    )
 
 
 def _fraction(value: float, low: float, high: float, log: bool) -> float:

@@ -1,4 +1,4 @@
-"""Figures of the parameters: what mattered, and accuracy against each of them."""
+"""Figures of the parameters: what mattered, and the objective against each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from archsearch.report.figure_style import (
     MAX_POINTS,
     NEUTRAL,
     Figure,
-    accuracy_range,
     by_family,
     family_styles,
     label_of,
@@ -21,6 +20,7 @@ from archsearch.report.figure_style import (
     range_note,
     thinned,
     thinning_note,
+    value_range,
 )
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, IntRange
 
@@ -69,7 +69,7 @@ def importance_figure(importances: Importances) -> Figure | None:
 
 
 def slice_figures(recorded: RecordedSearch) -> list[Figure]:
-    """Accuracy against each searched parameter, one small figure each."""
+    """The objective against each searched parameter, one small figure each."""
     space = recorded.space
     completed = leaderboard(recorded.searched)
     if space is None or not completed:
@@ -105,7 +105,7 @@ def _slice(
         values = [t.params[name] for t in members]
         plot.add_scatter(
             x=[html.escape(str(v)) for v in values] if is_category else values,
-            y=[t.val_accuracy for t in members],
+            y=[t.value for t in members],
             mode="markers",
             marker={
                 "color": styles[family].colour,
@@ -126,12 +126,12 @@ def _slice(
     elif isinstance(parameter, IntRange | FloatRange):
         margin = 0.04 * (parameter.high - parameter.low)
         plot.update_xaxes(range=[parameter.low - margin, parameter.high + margin])
-    accuracies = [float(t.val_accuracy or 0.0) for t in trials]
-    bounds = accuracy_range(accuracies)
+    results = [float(t.value or 0.0) for t in trials]
+    bounds = value_range(results, recorded.search.objective)
     plot.update_yaxes(range=bounds)
     family, _, _ = name.partition("/")
     scope = "all families" if family == "training" else family
-    note = range_note(accuracies, bounds)
+    note = range_note(results, bounds)
     note += thinning_note(len(shown), len(trials), "trials", "the best and a random choice")
     title = f"{short_name(name)} ({scope})"
     plot.update_layout(margin={"l": 44, "r": 8, "t": 8, "b": 44})

@@ -10,6 +10,8 @@ from archsearch.analysis.edf import Edf
 from archsearch.analysis.finalists import ESTIMATOR, Confirmed
 from archsearch.analysis.pareto import COSTS
 from archsearch.analysis.verdict import Verdict
+from archsearch.objective import Objective
+from archsearch.phrases import a_or_an
 from archsearch.report.figure_style import (
     BAD,
     NEUTRAL,
@@ -18,38 +20,52 @@ from archsearch.report.figure_style import (
     family_styles,
     label_of,
     new_plot,
+    title_of,
 )
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
 
 
-def verdict_figure(verdict: Verdict, families: Sequence[str]) -> Figure | None:
-    """Each family's distribution of errors at matched cost, with its bootstrap limits.
+def verdict_figure(
+    verdict: Verdict, families: Sequence[str], objective: Objective
+) -> Figure | None:
+    """Each family's distribution of shortfalls at matched cost, with its bootstrap limits.
 
     Args:
         verdict: What the search's random arm says.
         families: All families of the search, in their order.
+        objective: Of the search.
     """
     styles = family_styles(families)
     known = {f: d.edf for f, d in verdict.families.items() if d.edf.errors}
     if not known:
         return None
     last = max(edf.errors[-1] for edf in known.values())
-    plot = new_plot(x="Error on validation images", y="Share of the family at most that wrong")
+    plot = new_plot(
+        x=f"{objective.shortfall.capitalize()} on {objective.where}",
+        y="Share of the family at most that wrong",
+    )
     for family, edf in known.items():
-        _add_edf(plot, family, edf, styles[family], last)
+        _add_edf(plot, family, edf, styles[family], last, objective)
     plot.update_yaxes(range=[0, 1.02], tickformat=".0%")
     level = next(iter(known.values())).level
     caption = (
         f"Random arm alone, matched in {COSTS[verdict.budget].title.lower()}. The further left "
         "and the higher a family's line, the better its typical member. Bands hold "
-        f"{level:.0%} of the bootstrap, at each error by itself."
+        f"{level:.0%} of the bootstrap, at each {objective.shortfall} by itself."
     )
     return Figure(f"verdict_{verdict.budget}", "Families at matched cost", caption, plot)
 
 
-def _add_edf(plot: PlotlyFigure, family: str, edf: Edf, style: FamilyStyle, last: float) -> None:
+def _add_edf(
+    plot: PlotlyFigure,
+    family: str,
+    edf: Edf,
+    style: FamilyStyle,
+    last: float,
+    objective: Objective,
+) -> None:
     x = [*edf.errors, max(last, edf.errors[-1])]
 
     def steps(values: Sequence[float]) -> list[float]:
@@ -68,8 +84,8 @@ def _add_edf(plot: PlotlyFigure, family: str, edf: Edf, style: FamilyStyle, last
         legendgroup=family,
         line={"shape": "hv", "width": 2.5, "color": style.colour, "dash": style.dash},
         name=f"{family} (as good as {edf.effective_size:.1f} trials)",
-        hovertemplate=f"{html.escape(family)}: %{{y:.0%}} have an error of at most %{{x:.4f}}"
-        "<extra></extra>",
+        hovertemplate=f"{html.escape(family)}: %{{y:.0%}} have "
+        f"{a_or_an(objective.shortfall)} of at most %{{x:.4f}}<extra></extra>",
     )
 
 
@@ -78,7 +94,7 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
     known = [c for c in board if c.estimate is not None][::-1]
     if not known:
         return None
-    plot = new_plot(x="Accuracy on validation images")
+    plot = new_plot(x=title_of(known[0].finalist.objective))
     styles = family_styles(families)
     # Several finalists may have one name: they differ in how they are trained.
     names = [f"{html.escape(c.name)}<br>trial {c.finalist.number}" for c in known]
@@ -106,7 +122,7 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
     )
     runs = [(name, run) for name, c in zip(names, known, strict=True) for run in c.completed]
     plot.add_scatter(
-        x=[run.val_accuracy for _, run in runs],
+        x=[run.value for _, run in runs],
         y=[name for name, _ in runs],
         mode="markers",
         marker={"size": 9, "symbol": "line-ns", "line": {"width": 2, "color": NEUTRAL}},
@@ -115,7 +131,7 @@ def finalists_figure(board: Sequence[Confirmed], families: Sequence[str]) -> Fig
         hoverinfo="text",
     )
     plot.add_scatter(
-        x=[c.finalist.val_accuracy for c in known],
+        x=[c.finalist.value for c in known],
         y=names,
         mode="markers",
         marker={"size": 10, "symbol": "circle-open", "color": BAD, "line": {"width": 2}},

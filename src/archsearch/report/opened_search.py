@@ -129,7 +129,10 @@ class OpenedSearch:
         """Every figure that the search's data allow, by name, with its caption."""
         recorded, families = self.recorded, self.recorded.families
         found = [
-            *(verdict_figure(each, families) for each in self.verdicts.values()),
+            *(
+                verdict_figure(each, families, recorded.search.objective)
+                for each in self.verdicts.values()
+            ),
             finalists_figure(self.finalists, families),
             *(pareto_figure(recorded, cost) for cost in COSTS),
             families_figure(recorded),

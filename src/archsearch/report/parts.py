@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from archsearch import phrases
+from archsearch.objective import Objective
 from archsearch.report.figure_style import Figure
 
 Align = Literal["text", "number"]
@@ -128,9 +129,9 @@ def number(value: float | None, form: str = ",.0f") -> Cell:
     return Cell("–", None) if value is None else Cell(format(value, form), float(value))
 
 
-def accuracy(value: float | None) -> Cell:
-    """An accuracy as a cell: four digits."""
-    return number(value, ".4f")
+def value_cell(value: float | None, objective: Objective) -> Cell:
+    """A value of the objective as a cell."""
+    return Cell(objective.format(value), value)
 
 
 def words(text: object) -> Cell:

@@ -77,7 +77,7 @@ def write_tables(recorded: RecordedSearch) -> tuple[Path, Path]:
 
 def _trial_columns(recorded: RecordedSearch) -> list[_Column]:
     text, whole, real = pa.string(), pa.int64(), pa.float64()
-    started = recorded.epochs_started
+    started, objective = recorded.epochs_started, recorded.search.objective
 
     def size(key: str) -> Callable[[TrialRecord], object]:
         return lambda trial: getattr(trial.complexity, key)
@@ -90,11 +90,10 @@ def _trial_columns(recorded: RecordedSearch) -> list[_Column]:
         _Column("outcome", text, "how it ended; null while it does not", lambda t: t.outcome),
         _Column("reason", text, "why it ended so", lambda t: t.reason),
         _Column(
-            "val_accuracy",
+            objective.metric,
             real,
-            "share right on validation images after its last epoch; full fidelity only if "
-            "completed",
-            lambda t: t.val_accuracy,
+            f"{objective.meaning} after its last epoch; full fidelity only if completed",
+            lambda t: t.value,
         ),
         _Column("epochs", whole, "finished epochs", lambda t: len(t.epochs)),
         _Column("max_epochs", whole, "of full fidelity", lambda t: t.config.max_epochs),

@@ -8,6 +8,7 @@ from archsearch.halving.never_stop import NeverStop
 from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import StoppingRule
+from archsearch.objective import Objective
 from archsearch.record.policy import SamplerName, SchedulerName
 from archsearch.search.sampler import Sampler
 from archsearch.search.tpe_sampler import TpeSampler
@@ -20,8 +21,8 @@ SAMPLERS: Mapping[SamplerName, Callable[[SearchSpace, int], Sampler]] = {
 }
 """How each sampler is made, from a space and the search's seed."""
 
-STOPPING_RULES: Mapping[SchedulerName, Callable[[Ladder], StoppingRule]] = {
+STOPPING_RULES: Mapping[SchedulerName, Callable[[Ladder, Objective], StoppingRule]] = {
     "stopping": RungTable,
-    "none": lambda ladder: NeverStop(),
+    "none": lambda ladder, objective: NeverStop(objective),
 }
-"""How each stopping rule is made, from the search's ladder."""
+"""How each stopping rule is made, from the search's ladder and objective."""

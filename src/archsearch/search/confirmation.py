@@ -58,7 +58,7 @@ class Confirmation:
         finalist, replicate = missing[0]
         seed = seed_of(self._seed, "confirm", finalist.config_digest, replicate)
         config = finalist.config.model_copy(update={"seed": seed})
-        return Draw(CONFIRM, finalist.params, config, finalist.complexity)
+        return Draw(CONFIRM, finalist.params, config, finalist.complexity, finalist.objective)
 
     def _announce(self, trials: Sequence[TrialRecord], num_missing: int) -> None:
         if self._spec is not None and not self._has_begun:

@@ -154,8 +154,8 @@ class Director:
         self._num_issued = len(search_trials(trials))
         recorded = [(epoch, trial) for trial in trials for epoch in trial.epochs]
         for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
-            if epoch.val_accuracy is not None:
-                self._rule(trial, epoch.epoch, epoch.val_accuracy)
+            if epoch.value is not None:
+                self._rule(trial, epoch.epoch, epoch.value)
         for trial in list(self._trials.values()):
             if not trial.is_finished:
                 self._adopt_published(trial)
@@ -298,18 +298,19 @@ class Director:
         load: SystemMetrics | None = None,
     ) -> None:
         """Record an epoch with what follows from it, in one transaction."""
+        value = trial.objective.of(result)
         epoch = EpochRecord(
             epoch=result.epoch,
             attempt=attempt,
-            val_accuracy=finite(result.val_accuracy),
+            value=finite(value),
             result=result,
             checkpoint=checkpoint,
             checksum=checksum,
             created_ms=now_ms(),
         )
-        ruling = self._rule(trial, result.epoch, result.val_accuracy)
+        ruling = self._rule(trial, result.epoch, value)
         shadow = result.epoch if ruling.shadow_stop else None
-        ending = ending_of(result, ruling, trial.config.max_epochs)
+        ending = ending_of(trial, result, ruling)
         self._writer.add_epoch(
             trial.number, epoch, load=load, shadow_rung_epochs=shadow, ending=ending
         )
@@ -319,16 +320,18 @@ class Director:
             shadow_rung_epochs=trial.shadow_rung_epochs or shadow,
         )
         self._tell(
-            EpochFinished(trial.number, epoch.epoch, trial.config.max_epochs, epoch.val_accuracy)
+            EpochFinished(
+                trial.number, epoch.epoch, trial.config.max_epochs, epoch.value, trial.objective
+            )
         )
         self._changed(updated, ending)
 
-    def _rule(self, trial: TrialRecord, epoch: int, val_accuracy: float) -> Ruling:
+    def _rule(self, trial: TrialRecord, epoch: int, value: float) -> Ruling:
         """The rungs' answer to an epoch; confirm runs are not compared with anything."""
         if trial.is_confirm_run:
             return Ruling(Decision.CONTINUE)
         return self._stopping_rule.report(
-            trial.number, epoch, val_accuracy, protected=is_protected_trial(trial)
+            trial.number, epoch, value, protected=is_protected_trial(trial)
         )
 
     def _end(self, trial: TrialRecord, ending: Ending, result: EpochResult | None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archsearch.halving.arms import Arm, assign_arm, is_random, random_family
+from archsearch.objective import Objective, objective_named
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.schema import InputSpec
@@ -44,11 +45,13 @@ class Draw:
     params: dict[str, Any]
     config: TrialConfig
     complexity: TrialComplexity
+    objective: Objective
 
     def as_trial(self, number: int, created_ms: int) -> TrialRecord:
         """The trial that it becomes, as it is before its first epoch."""
         return TrialRecord(
             number=number,
+            objective=self.objective,
             family=self.config.architecture.family,
             name=self.config.name,
             arm=self.arm,
@@ -145,7 +148,7 @@ class Draws:
             config = self._config(params, place)
             if config.digest not in self._numbers:
                 self.sampler.accept(number, params)
-                return Draw("baseline", params, config, self.preflight.check(config))
+                return self._draw("baseline", params, config, self.preflight.check(config))
         return None
 
     def _accepted_draw(self, number: int, place: int) -> Draw:
@@ -269,7 +272,12 @@ class Draws:
         earlier = self._numbers.get(config.digest)
         if earlier is not None:
             return refusal("duplicate", f"it repeats trial {earlier}")
-        return Draw(arm, params, config, complexity)
+        return self._draw(arm, params, config, complexity)
+
+    def _draw(
+        self, arm: Arm, params: dict[str, Any], config: TrialConfig, complexity: TrialComplexity
+    ) -> Draw:
+        return Draw(arm, params, config, complexity, objective_named(self.space.objective))
 
     def _config(self, params: dict[str, Any], place: int) -> TrialConfig:
         seed = seed_of(self.seed, "trial", place)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from archsearch.objective import Objective
 from archsearch.record.trial import TrialRecord
 
 
@@ -41,6 +42,7 @@ class SearchStarted:
     num_trials: int
     num_slots: int
     devices: str
+    objective: Objective
     ended: tuple[TrialEnded, ...]
     """Trials that had ended before, when a search is continued."""
 
@@ -66,7 +68,8 @@ class EpochFinished:
     number: int
     epoch: int
     max_epochs: int
-    val_accuracy: float | None
+    value: float | None
+    objective: Objective
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class WinnerFound:
 
     kind: ClassVar[str] = "winner_found"
     winner: dict[str, Any]
+    objective: Objective
     """As in `pipeline.status --json`."""
 
 
@@ -102,7 +106,8 @@ class TrialEnded:
     outcome: str
     reason: str
     epochs: int
-    val_accuracy: float | None
+    value: float | None
+    objective: Objective
 
 
 Event = (
@@ -119,8 +124,16 @@ Listener = Callable[[Event], None]
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """The event as one JSON object, its kind first."""
-    return {"event": event.kind, **asdict(event)}
+    """The event as one JSON object, its kind first; a value is called by its metric."""
+    return {"event": event.kind, **asdict(event, dict_factory=_with_metric)}
+
+
+def _with_metric(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    objective = dict(fields).get("objective")
+    if objective is None:
+        return dict(fields)
+    names = {"value": objective["metric"]}
+    return {names.get(name, name): value for name, value in fields if name != "objective"}
 
 
 def trial_ended(trial: TrialRecord) -> TrialEnded:
@@ -135,5 +148,6 @@ def trial_ended(trial: TrialRecord) -> TrialEnded:
         trial.outcome,
         trial.reason,
         len(trial.epochs),
-        trial.val_accuracy,
+        trial.value,
+        trial.objective,
     )

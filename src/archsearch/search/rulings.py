@@ -12,10 +12,12 @@ from archsearch.record.writer import Ending
 from archsearch.training.result import EpochResult
 
 
-def ending_of(result: EpochResult, ruling: Ruling, max_epochs: int) -> Ending | None:
+def ending_of(trial: TrialRecord, result: EpochResult, ruling: Ruling) -> Ending | None:
     """How the trial ends with this epoch, if it does."""
-    if result.diverged or not math.isfinite(result.val_accuracy):
-        return Ending("diverged", result.reason or ruling.reason or "its accuracy is no number")
+    objective, max_epochs = trial.objective, trial.config.max_epochs
+    if result.diverged or not math.isfinite(objective.of(result)):
+        no_number = f"its {objective.short} is no number"
+        return Ending("diverged", result.reason or ruling.reason or no_number)
     if result.epoch >= max_epochs:
         return Ending("completed", f"trained for all {max_epochs} epochs")
     if ruling.decision is Decision.STOP:

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from archsearch.errors import UsageError
+from archsearch.objective import objective_named
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.search.seeds import seed_of
 from archsearch.spaces.space import SearchSpace
@@ -43,7 +44,7 @@ def feedback_of(trial: TrialRecord) -> Feedback:
     A shadow stop counts from its rung on, whatever came after: the sampler sees what it would
     have seen without the protected arms.
     """
-    reached = {e.epoch: e.val_accuracy for e in trial.epochs if e.val_accuracy is not None}
+    reached = {e.epoch: e.value for e in trial.epochs if e.value is not None}
     if trial.shadow_rung_epochs is not None:
         rung = trial.shadow_rung_epochs
         return Feedback(TrialState.PRUNED, {e: v for e, v in reached.items() if e <= rung})
@@ -72,7 +73,7 @@ class TpeSampler:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._seed = seed
-        self._study = optuna.create_study(direction="maximize")
+        self._study = optuna.create_study(direction=objective_named(space.objective).direction)
         self._trials: dict[int, optuna.trial.Trial] = {}
         self._num_accepted = 0
 
@@ -130,7 +131,7 @@ class TpeSampler:
         if not feedback.feasible:
             for key, value in _VIOLATED.items():
                 asked.set_constraint(key, value)
-        final = trial.val_accuracy if feedback.state is TrialState.COMPLETE else None
+        final = trial.value if feedback.state is TrialState.COMPLETE else None
         self._study.tell(asked, final, state=feedback.state)
 
     def _add(self, params: dict[str, Any]) -> optuna.trial.Trial:

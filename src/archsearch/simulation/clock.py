@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from archsearch.objective import Objective
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report
 from archsearch.simulation.curves import SimulatedEpoch
 from archsearch.training.checkpoint_file import checkpoint_name
-from archsearch.training.result import EpochResult
+from archsearch.training.result import CURVES, EpochResult
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Run:
 
     assignment: Assignment
     curve: tuple[SimulatedEpoch, ...]
+    objective: Objective
     epoch: int = 0
 
     @property
@@ -29,7 +31,7 @@ class Run:
         now = self.curve[self.epoch]
         self.epoch += 1
         number, attempt = self.assignment.number, self.assignment.attempt
-        result = _result(self.epoch, now)
+        result = _result(self.epoch, now, self.objective)
         if now.is_diverged:
             return EndReport(
                 number=number,
@@ -47,14 +49,12 @@ class Run:
         )
 
 
-def _result(epoch: int, now: SimulatedEpoch) -> EpochResult:
+def _result(epoch: int, now: SimulatedEpoch, objective: Objective) -> EpochResult:
     """The epoch's result; what no decision looks at is left at nothing."""
+    measured = dict.fromkeys(CURVES, 0.0) | {objective.metric: now.value}
     return EpochResult(
+        **measured,
         epoch=epoch,
-        train_loss=0.0,
-        train_accuracy=0.0,
-        val_loss=0.0,
-        val_accuracy=now.val_accuracy,
         learning_rate=0.0,
         images=0,
         train_seconds=now.seconds,

@@ -17,17 +17,17 @@ class SimulatedEpoch:
     """One epoch as a worker would report it.
 
     Attributes:
-        val_accuracy: NaN where the trial diverges; it is the last epoch then.
+        value: Of the objective; NaN where the trial diverges, and it is the last epoch then.
         seconds: What it takes, on one worker.
     """
 
-    val_accuracy: float
+    value: float
     seconds: float
 
     @property
     def is_diverged(self) -> bool:
         """Whether the trial ends here because nothing is finite any more."""
-        return not math.isfinite(self.val_accuracy)
+        return not math.isfinite(self.value)
 
 
 class World(Protocol):

@@ -93,7 +93,7 @@ def curve_of(trial: TrialRecord) -> tuple[SimulatedEpoch, ...] | None:
         return None
     epochs = tuple(
         SimulatedEpoch(
-            math.nan if epoch.val_accuracy is None else epoch.val_accuracy,
+            math.nan if epoch.value is None else epoch.value,
             epoch.result.seconds,
         )
         for epoch in trial.epochs

@@ -12,6 +12,7 @@ from archsearch.analysis.audit import FamilyAudit, audit
 from archsearch.analysis.intervals import Interval, wilson_interval
 from archsearch.analysis.members import Budget
 from archsearch.analysis.verdict import Verdict, verdict
+from archsearch.objective import Objective
 from archsearch.record.trial import incumbent
 from archsearch.simulation.curves import World
 from archsearch.simulation.search import Setting, SimulatedSearch, simulate
@@ -29,6 +30,7 @@ class SimulationOutcome:
         warned: Families of which a person was warned while it ran.
     """
 
+    objective: Objective
     seed: int
     seconds: float
     device_hours: float
@@ -46,9 +48,15 @@ class SimulationOutcome:
 
     def as_json(self) -> dict[str, Any]:
         """The finding as one JSON object."""
-        fields = {k: v for k, v in vars(self).items() if k not in ("verdict", "audit", "best")}
+        fields = {
+            k: v
+            for k, v in vars(self).items()
+            if k not in ("objective", "verdict", "audit", "best")
+        }
         best = (
-            None if self.best is None else {"val_accuracy": self.best[0], "family": self.best[1]}
+            None
+            if self.best is None
+            else {self.objective.metric: self.best[0], "family": self.best[1]}
         )
         return fields | {
             "best": best,
@@ -63,12 +71,13 @@ def outcome_of(search: SimulatedSearch, budget: Budget = "macs") -> SimulationOu
     ladder, trials = search.setting.ladder, search.trials
     best = incumbent(trials)
     return SimulationOutcome(
+        objective=search.setting.objective,
         seed=search.setting.seed,
         seconds=search.seconds,
         device_hours=search.device_seconds / 3600,
         epochs=sum(len(trial.epochs) for trial in trials),
         outcomes=dict(Counter(trial.outcome or "unfinished" for trial in trials)),
-        best=None if best is None else (best.val_accuracy or 0.0, best.family),
+        best=None if best is None else (best.value or 0.0, best.family),
         verdict=verdict(trials, budget=budget, seed=search.setting.seed),
         audit=audit(trials, ladder.rungs, ladder.reduction_factor),
         warned=search.warned_of,

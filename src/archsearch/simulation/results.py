@@ -11,7 +11,6 @@ from rich.table import Table
 from archsearch.analysis.intervals import Interval
 from archsearch.analysis.members import Budget
 from archsearch.analysis.verdict_text import BUDGET_NAMES
-from archsearch.display.formatting import shown_accuracy
 from archsearch.phrases import duration
 from archsearch.simulation.curves import World
 from archsearch.simulation.repetitions import SimulationOutcome, Summary
@@ -44,7 +43,8 @@ def print_simulation(
         f"{summary.device_hours:.2f} device-hours and {summary.epochs:.0f} epochs."
     )
     found = ", ".join(f"{n} {family}" for family, n in summary.best_family.items())
-    line(f"Best found: {shown_accuracy(summary.best)} ({found or 'nothing was trained fully'}).")
+    best = setting.objective.format(summary.best)
+    line(f"Best found: {best} ({found or 'nothing was trained fully'}).")
     line()
     _print_verdicts(line, outcomes, summary, budget)
     line()

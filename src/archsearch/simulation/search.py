@@ -13,6 +13,7 @@ from pathlib import Path
 from archsearch.data import PreparedData
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import Ladder
+from archsearch.objective import Objective, objective_named
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.messages import SystemMetrics
 from archsearch.record.paths import SearchPaths
@@ -74,6 +75,11 @@ class Setting:
     seed: int = 0
     data: PreparedData = DATA
 
+    @property
+    def objective(self) -> Objective:
+        """What it optimises."""
+        return objective_named(self.space.objective)
+
 
 @dataclass(frozen=True)
 class SimulatedSearch:
@@ -115,7 +121,7 @@ def simulate(setting: Setting, world: World) -> SimulatedSearch:
     while True:
         answer = director.next_assignment(setting.workers)
         if isinstance(answer, Assignment):
-            clock.start(Run(answer, world.curve(answer.config)))
+            clock.start(Run(answer, world.curve(answer.config), setting.objective))
         elif clock.is_idle:
             assert answer is Pause.DONE
             break
@@ -157,7 +163,7 @@ def _director(
         paths=SearchPaths(Path("/nowhere")),
         draws=draws,
         sampler=sampler,
-        stopping_rule=STOPPING_RULES[policy.scheduler](setting.ladder),
+        stopping_rule=STOPPING_RULES[policy.scheduler](setting.ladder, setting.objective),
         data=setting.data,
         num_trials=setting.trials,
         shape=TrialShape(),

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.models import FAMILIES, ArchitectureSpec
+from archsearch.objective import DEFAULT, OBJECTIVES
 from archsearch.schema import Frozen, InputSpec, digest_of
 from archsearch.spaces.baselines import architecture_params
 from archsearch.spaces.branches import without_defaults
@@ -33,6 +36,22 @@ from archsearch.spaces.problems import (
 from archsearch.spaces.recipe import Recipe
 from archsearch.spaces.suggest import Suggester, ask
 from archsearch.spaces.trial_config import TrialConfig
+
+
+def _known_objective(metric: str) -> str:
+    if metric not in OBJECTIVES:
+        expected = " or ".join(map(repr, OBJECTIVES))
+        raise PydanticCustomError(
+            "literal_error", "Input should be {expected}", {"expected": expected}
+        )
+    return metric
+
+
+ObjectiveName = Annotated[
+    str,
+    AfterValidator(_known_objective),
+    Field(json_schema_extra={"enum": list(OBJECTIVES)}),
+]
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,8 @@ class SearchSpace(Frozen):
     baselines: tuple[str, ...] = ()
     """Published names, members of the space, trained first and in this order."""
 
-    objective: Literal["val_accuracy"] = "val_accuracy"
+    objective: ObjectiveName = DEFAULT.metric
+    """What is optimised: the metric of an `objective.Objective`."""
 
     @model_validator(mode="wrap")
     @classmethod

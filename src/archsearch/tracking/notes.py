@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
+from archsearch.objective import Objective, objective_named
 from archsearch.record.messages import (
     ConfirmedRow,
     LeaderboardRow,
@@ -39,7 +39,7 @@ def closing_note(note: str, told: SearchEnded, name: str) -> str:
         told: What came out.
         name: Of the search, for the command to call next.
     """
-    board = told.leaderboard
+    board, objective = told.leaderboard, objective_named(told.objective)
     ending = told.ending or ("finished" if told.finished else "interrupted")
     asked = note.partition(_RULER)[0]
     if asked.startswith(_RESULT):
@@ -49,11 +49,11 @@ def closing_note(note: str, told: SearchEnded, name: str) -> str:
     lines += [f"How it ended: {ending}.", ""]
     if board:
         lines += [
-            "Best first, by validation accuracy after all epochs:",
+            f"Best first, by {objective.name} after all epochs:",
             "",
-            "| trial | architecture | family | val_accuracy | parameters | MACs |",
+            f"| trial | architecture | family | {objective.metric} | parameters | MACs |",
             "|--:|---|---|--:|--:|--:|",
-            *(_note_row(row) for row in board[:_NOTE_ROWS]),
+            *(_note_row(row, objective) for row in board[:_NOTE_ROWS]),
             "",
         ]
         if len(board) > _NOTE_ROWS:
@@ -65,18 +65,18 @@ def closing_note(note: str, told: SearchEnded, name: str) -> str:
 
 def _result(told: SearchEnded) -> str:
     """One line: who won, or leads, by what figure."""
-    winner = told.winner
+    winner, objective = told.winner, objective_named(told.objective)
     if winner is not None:
         text = f"**{winner.name}** wins (trial {winner.trial})"
         if winner.estimate is not None:
-            text += f": validation accuracy {winner.estimate:.4f} over its confirm runs"
+            text += f": {objective.name} {objective.format(winner.estimate)} over its confirm runs"
         if winner.test_accuracy is not None:
             text += f", {winner.test_accuracy:.4f} of the test images right"
     elif told.leaderboard:
         best = told.leaderboard[0]
         text = f"**{best.name}** is best so far (trial {best.number})"
-        if best.val_accuracy is not None:
-            text += f": validation accuracy {best.val_accuracy:.4f} after all epochs"
+        if best.value is not None:
+            text += f": {objective.name} {objective.format(best.value)} after all epochs"
     else:
         text = "no trial was trained to the end"
     return f"{_RESULT}{text}."
@@ -86,12 +86,13 @@ def _confirmed_note(told: SearchEnded) -> list[str]:
     """The finalists and the winner."""
     if not told.confirmed:
         return []
+    objective = objective_named(told.objective)
     lines = [
         "Finalists, trained again from scratch (runs named `confirm-…`), best first:",
         "",
-        "| trial | architecture | val_accuracy | 95 % interval | runs |",
+        f"| trial | architecture | {objective.metric} | 95 % interval | runs |",
         "|--:|---|--:|--:|--:|",
-        *(_confirmed_row(entry) for entry in told.confirmed[:_NOTE_ROWS]),
+        *(_confirmed_row(entry, objective) for entry in told.confirmed[:_NOTE_ROWS]),
         "",
     ]
     winner = told.winner
@@ -106,27 +107,27 @@ def _confirmed_note(told: SearchEnded) -> list[str]:
     return lines
 
 
-def _confirmed_row(entry: ConfirmedRow) -> str:
-    estimate = "" if entry.estimate is None else f"{entry.estimate:.4f}"
-    low, high = entry.interval or (None, None)
-    interval = "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+def _confirmed_row(entry: ConfirmedRow, objective: Objective) -> str:
+    estimate = "" if entry.estimate is None else objective.format(entry.estimate)
+    interval = "" if entry.interval is None else " to ".join(map(objective.format, entry.interval))
     runs = f"{entry.completed} of {len(entry.runs)}"
     return _row(entry.trial, entry.name, estimate, interval, runs)
 
 
-def leaderboard_table(board: Sequence[LeaderboardRow]) -> str:
+def leaderboard_table(told: SearchEnded) -> str:
     """The leaderboard as MLflow stores tables: JSON, `split` orientation."""
-    columns = ["number", "name", "family", "val_accuracy", "params", "macs"]
-    rows = [[getattr(row, column) for column in columns] for row in board]
+    fields = ["number", "name", "family", "value", "params", "macs"]
+    rows = [[getattr(row, field) for field in fields] for row in told.leaderboard]
+    columns = [told.objective if field == "value" else field for field in fields]
     return json.dumps({"columns": columns, "data": rows})
 
 
-def _note_row(row: LeaderboardRow) -> str:
+def _note_row(row: LeaderboardRow, objective: Objective) -> str:
     def count(value: int | None) -> str:
         return "" if value is None else f"{value:,}"
 
-    accuracy = "" if row.val_accuracy is None else f"{row.val_accuracy:.4f}"
-    return _row(row.number, row.name, row.family, accuracy, count(row.params), count(row.macs))
+    value = "" if row.value is None else objective.format(row.value)
+    return _row(row.number, row.name, row.family, value, count(row.params), count(row.macs))
 
 
 def _row(*cells: object) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from archsearch.objective import objective_named
 from archsearch.record.messages import (
     EpochEnded,
     SearchEnded,
@@ -95,7 +96,11 @@ class Projection:
     def _start_search(self, told: SearchStarted, created_ms: int) -> None:
         tags = translation.search_tags(told)
         experiment = self._runs.experiment or ensure_experiment(
-            self._client, self._store, told.space_name, translation.question(told)
+            self._client,
+            self._store,
+            told.space_name,
+            objective_named(told.identity.objective),
+            translation.question(told),
         )
         run_id = self._runs.find_search(experiment, translation.search_key(told.uuid))
         if run_id is not None:
@@ -158,17 +163,17 @@ class Projection:
             "mlflow.note.content": _new_note(search, told),
             "mlflow.loggedArtifacts": [{"path": "leaderboard.json", "type": "table"}],
         }
-        best = told.leaderboard[0].val_accuracy if told.leaderboard else None
+        best = told.leaderboard[0].value if told.leaderboard else None
         metrics = []
         if best is not None:
-            metrics = [Metric("best_val_accuracy", best, created_ms, 0)]
+            metrics = [Metric(f"best_{told.objective}", best, created_ms, 0)]
         for key, value in translation.winner_metrics(told).items():
             metrics.append(Metric(key, value, created_ms, 0))
         self._log(run_id, tags=translation.as_tags(new_tags), metrics=metrics)
         self._end_waiting_trials(search, created_ms)
         status = "FINISHED" if told.finished else "KILLED"
         self._client.set_terminated(run_id, status, created_ms)
-        table = notes.leaderboard_table(told.leaderboard)
+        table = notes.leaderboard_table(told)
         self._client.log_text(run_id, table, "leaderboard.json")
         for checkpoint in told.checkpoints:
             trial = self._runs.trial(checkpoint.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from archsearch.objective import Objective
 from archsearch.record.deliveries import Deliveries
 from archsearch.tracking import translation as translation
 from archsearch.tracking.client import UnknownRunError, is_missing
@@ -160,7 +161,11 @@ class KnownRuns:
 
 
 def ensure_experiment(
-    client: MlflowClient, store: TrackingStore, name: str, description: str = ""
+    client: MlflowClient,
+    store: TrackingStore,
+    name: str,
+    objective: Objective,
+    description: str = "",
 ) -> str:
     """The id of a space's experiment, made or restored if need be.
 
@@ -168,18 +173,16 @@ def ensure_experiment(
         client: Of that store.
         store: Where the client points.
         name: Of the space.
+        objective: Of its searches.
         description: For the top of its page, unless somebody has written one.
     """
     from mlflow.exceptions import MlflowException
 
+    tags = translation.experiment_tags(objective) | {translation.SPACE_TAG: name}
     experiment = client.get_experiment_by_name(name) or _renamed(client, name)
     if experiment is None:
         try:
-            client.create_experiment(
-                name,
-                store.artifact_location(name),
-                translation.EXPERIMENT_TAGS | {translation.SPACE_TAG: name},
-            )
+            client.create_experiment(name, store.artifact_location(name), tags)
         except MlflowException as error:
             # Another search of this space may have been first.
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -191,7 +194,7 @@ def ensure_experiment(
         client.restore_experiment(experiment.experiment_id)
     if description and not experiment.tags.get("mlflow.note.content"):
         client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", description)
-    for key, value in (translation.EXPERIMENT_TAGS | {translation.SPACE_TAG: name}).items():
+    for key, value in tags.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from archsearch.halving.arms import CONFIRM
+from archsearch.objective import Objective
 from archsearch.record.messages import (
     EpochEnded,
     SearchEnded,
@@ -20,6 +21,7 @@ from archsearch.record.messages import (
 )
 from archsearch.redaction import redact
 from archsearch.tracking.views import view_tags
+from archsearch.training.result import EpochResult
 
 # Carried by every run, logged model and model version, because MLflow gives out its own ids:
 # looked up before anything is created, so nothing is made twice.
@@ -28,14 +30,8 @@ UNIQUE_TAG = "archsearch.id"
 SPACE_TAG = "archsearch.space"
 """Of an experiment: the space whose searches it holds, whatever its name is now."""
 
-EPOCH_METRICS = (
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "train_seconds",
-    "val_seconds",
+EPOCH_METRICS = tuple(
+    n for n, field in EpochResult.model_fields.items() if field.annotation is float
 )
 # MLflow shows what begins with `system/` on a page of its own.
 SYSTEM_METRICS = {
@@ -45,13 +41,6 @@ SYSTEM_METRICS = {
     "gpu_percent": "system/gpu_utilization_percentage",
     "gpu_memory_mib": "system/gpu_memory_usage_mebibytes",
 }
-PRIMARY_METRIC = "val_accuracy"
-EXPERIMENT_TAGS = {
-    # Else the pages are those for language models: evaluations instead of training runs.
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
-    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
-} | view_tags()
 
 # MLflow knows four ends of a run; `outcome` and `reason` say the rest.
 STATUS = {
@@ -67,6 +56,16 @@ WAITS = "the search was interrupted; the trial goes on when the search does"
 LONGEST_TAG = 4900  # older servers take 5,000 characters
 _LONGEST_NAME = 200
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
+
+
+def experiment_tags(objective: Objective) -> dict[str, str]:
+    """Tags of the experiment of all searches of a space."""
+    return {
+        # Else the pages are those for language models: evaluations instead of training runs.
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": objective.metric,
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(objective.direction == "maximize"),
+    } | view_tags(objective)
 
 
 def search_key(search_uuid: str) -> str:
@@ -203,7 +202,7 @@ def winner_metrics(told: SearchEnded) -> dict[str, float]:
     if told.winner is None:
         return {}
     values = {
-        "winner_val_accuracy": told.winner.estimate,
+        f"winner_{told.objective}": told.winner.estimate,
         "winner_test_accuracy": told.winner.test_accuracy,
     }
     return {k: v for k, v in values.items() if v is not None}

@@ -11,6 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from archsearch.objective import Objective
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -24,7 +26,6 @@ FAIR = "archsearch-fair"
 
 _NAME_COLUMN = "attributes.`Run Name`"
 _COLUMNS = (
-    ("metrics", "val_accuracy"),
     ("params", "family"),
     ("tags", "outcome"),
     ("tags", "arm"),
@@ -34,11 +35,15 @@ _COLUMNS = (
 )
 
 
-def view_tags() -> dict[str, str]:
+def view_tags(objective: Objective) -> dict[str, str]:
     """The views as tags of an experiment."""
-    best_first: dict[str, Any] = {"orderByKey": "metrics.`val_accuracy`", "orderByAsc": False}
-    best_first |= _charts(_cost("num_macs"), _cost("num_params"))
-    by_family = {"groupBy": _BY_FAMILY} | _charts()
+    metric = objective.metric
+    best_first: dict[str, Any] = {
+        "orderByKey": f"metrics.`{metric}`",
+        "orderByAsc": objective.direction == "minimize",
+    }
+    best_first |= _charts(metric, _cost(metric, "num_macs"), _cost(metric, "num_params"))
+    by_family = {"groupBy": _BY_FAMILY} | _charts(metric)
     views: dict[str, tuple[str, dict[str, Any]]] = {
         TRIALS: ("Trials, best first", best_first),
         FAMILIES: (
@@ -56,7 +61,7 @@ def view_tags() -> dict[str, str]:
                 "name": name,
                 "createdAt": _CREATED_MS - place,
                 "updatedAt": _CREATED_MS - place,
-                "state": json.dumps(_state() | changes),
+                "state": json.dumps(_state(metric) | changes),
             }
         )
         for place, (key, (name, changes)) in enumerate(views.items())
@@ -92,14 +97,15 @@ def view_links(client: MlflowClient, url: str) -> list[str]:
 _MOST_LINKED = 5
 
 _SECTION = "archsearch-metrics"
-# The search's own; a chart of one value beside those of its trials.
-_NOT_DRAWN = ("best_val_accuracy", "winner_val_accuracy", "winner_test_accuracy")
 
 
-def _charts(*first: dict[str, Any]) -> dict[str, Any]:
+def _charts(metric: str, *first: dict[str, Any]) -> dict[str, Any]:
     """What is drawn first; below, MLflow adds the other metrics by name, which is all it does."""
-    drawn = [_curve("val_accuracy"), *first, _curve("val_loss"), _curve("train_loss")]
-    hidden = [_chart("BAR", name, metricKey=name, deleted=True) for name in _NOT_DRAWN]
+    losses = [_curve(loss) for loss in ("val_loss", "train_loss") if loss != metric]
+    drawn = [_curve(metric), *first, *losses]
+    # The search's own; a chart of one value beside those of its trials.
+    not_drawn = (f"best_{metric}", f"winner_{metric}", "winner_test_accuracy")
+    hidden = [_chart("BAR", name, metricKey=name, deleted=True) for name in not_drawn]
     section = {"uuid": _SECTION, "name": "Model metrics", "display": True, "isReordered": True}
     return {"compareRunCharts": drawn + hidden, "compareRunSections": [section]}
 
@@ -129,13 +135,13 @@ def _curve(metric: str) -> dict[str, Any]:
     )
 
 
-def _cost(metric: str) -> dict[str, Any]:
-    """The accuracy by what a variant costs: a point a run."""
+def _cost(metric: str, cost: str) -> dict[str, Any]:
+    """The objective by what a variant costs: a point a run."""
     return _chart(
         "SCATTER",
-        f"val_accuracy-{metric}",
-        xaxis={"key": metric, "type": "METRIC"},
-        yaxis={"key": "val_accuracy", "type": "METRIC"},
+        f"{metric}-{cost}",
+        xaxis={"key": cost, "type": "METRIC"},
+        yaxis={"key": metric, "type": "METRIC"},
     )
 
 
@@ -145,7 +151,7 @@ _BY_FAMILY = {
 }
 
 
-def _state() -> dict[str, Any]:
+def _state(metric: str) -> dict[str, Any]:
     """A page's whole state: MLflow does not fill in what a view leaves out."""
     return {
         "searchFilter": "",
@@ -155,7 +161,7 @@ def _state() -> dict[str, Any]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [f"{kind}.`{name}`" for kind, name in _COLUMNS],
+        "selectedColumns": [f"{kind}.`{name}`" for kind, name in (("metrics", metric), *_COLUMNS)],
         "columnOrder": [_NAME_COLUMN],  # widths of columns that are not in it are not read
         "columnWidths": {_NAME_COLUMN: 320},
         "runsHiddenMode": "FIRST_20_RUNS",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""What is measured after every epoch, in the order in which people are shown it."""
+
 
 class EpochResult(BaseModel):
     """One epoch's outcome. NaN is allowed here, unlike in descriptions: training makes it.

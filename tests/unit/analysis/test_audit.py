@@ -207,8 +207,8 @@ def test_a_crossing_that_stops_nobody_more_is_no_unfairness() -> None:
         made_trial(
             t.number,
             t.family,
-            t.val_accuracy,
-            at_rungs=[e.val_accuracy or 0 for e in t.epochs[:3:2]],
+            t.value,
+            at_rungs=[e.value or 0 for e in t.epochs[:3:2]],
         )
         for t in searched(cross=True, count=10)
     ]

@@ -18,6 +18,7 @@ from archsearch.analysis.finalists import (
 )
 from archsearch.analysis.winner import model_number, standing_lines
 from archsearch.errors import UsageError
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import EpochRecord, TrialRecord
 from tests.records import config_of, result_of
@@ -36,6 +37,7 @@ def trial(number: int, accuracy: float | None = None, **changes: Any) -> TrialRe
         epochs = [EpochRecord(1, 1, accuracy, result, "e0001-a1.ckpt", "00", 0, number)]
     fields: dict[str, Any] = {
         "number": number,
+        "objective": ACCURACY,
         "family": family,
         "name": name,
         "arm": "sampler",

@@ -26,7 +26,7 @@ def _uniform(recorded: RecordedSearch, count: int, *, planted: bool) -> Recorded
         params = space.suggest(UniformSuggester(generator), family=family).params
         rate = float(params["training/learning_rate"])
         value = -abs(rate - 0.1) if planted else generator.random()
-        epoch = replace(template.epochs[-1], val_accuracy=0.9 + value + 1e-3 * generator.random())
+        epoch = replace(template.epochs[-1], value=0.9 + value + 1e-3 * generator.random())
         trials.append(
             replace(template, number=number, family=family, params=params, epochs=[epoch])
         )

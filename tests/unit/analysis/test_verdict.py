@@ -27,6 +27,7 @@ from archsearch.analysis.members import (
 from archsearch.analysis.superiority import MIN_MEMBERS, contest, members_needed
 from archsearch.analysis.verdict import verdict
 from archsearch.errors import UsageError
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import SearchIdentity
 from archsearch.record.trial import OUTCOMES, Outcome, TrialRecord
 from tests.analysis_support import family_of, made_trial
@@ -303,7 +304,7 @@ def test_weights_bring_families_to_one_distribution_of_costs(
 
 def test_without_weights_the_edf_is_the_plain_one() -> None:
     values = [0.9, 0.8, 0.8, -math.inf]
-    edf = edf_of(members("a", values), np.full(4, 0.25), np.random.default_rng(0))
+    edf = edf_of(members("a", values), np.full(4, 0.25), np.random.default_rng(0), ACCURACY)
     assert edf.errors == pytest.approx((0.1, 0.2))
     assert edf.share == pytest.approx((0.25, 0.75))
     assert edf.effective_size == pytest.approx(4)

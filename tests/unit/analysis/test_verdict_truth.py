@@ -102,7 +102,7 @@ def test_after_a_widening_the_truth_of_the_wider_space_is_covered() -> None:
     def trials(family: str, count: int, level: float, start: int) -> list[TrialRecord]:
         drawn = members(generator, family, count, level)
         return [
-            made_trial(start + m.number, family, 0.5 + m.accuracy, macs=round(1e6 * m.cost))
+            made_trial(start + m.number, family, 0.5 + m.score, macs=round(1e6 * m.cost))
             for m in drawn
         ]
 

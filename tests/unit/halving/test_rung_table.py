@@ -10,6 +10,7 @@ from archsearch.halving.decision import Decision
 from archsearch.halving.rung_table import RungTable
 from archsearch.halving.rungs import Ladder
 from archsearch.halving.stopping_rule import Ruling
+from archsearch.objective import ACCURACY
 
 LADDER = Ladder(1, 9, 3)  # decisions after epochs 1 and 3
 
@@ -39,7 +40,7 @@ def play(
 
 
 def test_hand_made_curves_are_stopped_exactly_where_the_rule_says() -> None:
-    table = RungTable(LADDER)
+    table = RungTable(LADDER, ACCURACY)
     stopped_at = {}
     for number, curve in CURVES.items():
         rulings = play(table, number, curve)
@@ -52,7 +53,7 @@ def test_hand_made_curves_are_stopped_exactly_where_the_rule_says() -> None:
 
 
 def test_a_stop_says_rank_rung_and_places() -> None:
-    table = RungTable(LADDER)
+    table = RungTable(LADDER, ACCURACY)
     table.report(0, 1, 0.5)
     ruling = table.report(1, 1, 0.4)
     assert ruling.rung == 1
@@ -60,7 +61,7 @@ def test_a_stop_says_rank_rung_and_places() -> None:
 
 
 def test_a_protected_trial_gets_one_shadow_stop_and_goes_on() -> None:
-    table = RungTable(LADDER)
+    table = RungTable(LADDER, ACCURACY)
     play(table, 0, CURVES[0])
     rulings = play(table, 1, [0.4, 0.4, 0.4, 0.4], protected=True)
     assert [ruling.decision for ruling in rulings] == [Decision.CONTINUE] * 4
@@ -70,7 +71,7 @@ def test_a_protected_trial_gets_one_shadow_stop_and_goes_on() -> None:
 
 
 def test_a_protected_trial_that_diverges_is_stopped() -> None:
-    table = RungTable(LADDER)
+    table = RungTable(LADDER, ACCURACY)
     ruling = table.report(0, 2, math.nan, protected=True)
     assert ruling.decision is Decision.STOP
     assert not ruling.shadow_stop
@@ -94,7 +95,7 @@ def test_protecting_a_trial_changes_no_other_trials_ruling(
     values: list[list[float]], data: st.DataObject
 ) -> None:
     chosen = data.draw(st.integers(0, len(values) - 1))
-    plain, guarded = RungTable(LADDER), RungTable(LADDER)
+    plain, guarded = RungTable(LADDER, ACCURACY), RungTable(LADDER, ACCURACY)
     for number, curve in enumerate(values):
         one = play(plain, number, curve)
         two = play(guarded, number, curve, protected=number == chosen)
@@ -107,7 +108,7 @@ def test_replaying_the_recorded_epochs_gives_the_same_rulings(
     values: list[list[float]], random: object
 ) -> None:
     """Trials in parallel: epochs interleave in some order, which the record keeps."""
-    table, again = RungTable(LADDER), RungTable(LADDER)
+    table, again = RungTable(LADDER, ACCURACY), RungTable(LADDER, ACCURACY)
     pending = {number: iter(enumerate(curve, start=1)) for number, curve in enumerate(values)}
     recorded: list[tuple[int, int, float, Ruling]] = []
     while pending:
@@ -132,4 +133,4 @@ def test_replaying_the_recorded_epochs_gives_the_same_rulings(
 
 def test_values_of_an_unknown_rung_are_an_error() -> None:
     with pytest.raises(KeyError):
-        RungTable(LADDER).values_at(2)
+        RungTable(LADDER, ACCURACY).values_at(2)

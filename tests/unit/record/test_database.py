@@ -13,21 +13,25 @@ import sqlalchemy as sa
 
 from archsearch.errors import UnfitError, UsageError
 from archsearch.record import tables as t
+from archsearch.record.cells import SearchIdentity
 from archsearch.record.database import DamagedRecordError, Database
 from archsearch.record.failures import ConflictError
-from archsearch.record.outbox import Outbox
+from archsearch.record.messages import SearchEnded
 from archsearch.record.reader import find_search, search_names
 from archsearch.record.readings import Subject, find_reading, keep_reading
 from archsearch.record.requests import is_handled, post_request
+from archsearch.record.settings import SearchSettings
 from archsearch.record.writer import Writer, create_search
-from tests.tracking_support import IDENTITY, SETTINGS
+from tests.tracking_support import ENDED, IDENTITY, SETTINGS
 
 
 @pytest.mark.parametrize("name", ["a b", "a?b", "a%41b", "a#b", "a;b&c", "a'b\"c", "Ö", "x" * 200])
 def test_a_path_means_itself(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / "search.db"
     database = Database.open(path, create=True)
-    create_search(database, "one", identity=IDENTITY, settings=SETTINGS, space={})
+    identity = SearchIdentity.model_validate(IDENTITY)
+    settings = SearchSettings.model_validate(SETTINGS)
+    create_search(database, "one", identity=identity, settings=settings, space={})
     database.close()
     assert [p.relative_to(tmp_path) for p in tmp_path.rglob("*")] == [
         Path(name), Path(name, "search.db"),
@@ -169,27 +173,12 @@ def test_requests_are_taken_in_order_and_once(database: Database, search_id: int
     assert writer.take_requests() == []
 
 
-def test_messages_wait_in_order_until_they_are_delivered_or_put_aside(
-    database: Database, search_id: int
-) -> None:
-    writer, outbox = Writer(database, search_id, 0), Outbox(database, search_id)
-    writer.start(SETTINGS, {"name": "one"})
-    writer.finish(finished=True, ending="finished", summary={})
-    first, second = outbox.waiting()
-    assert (first.kind, second.kind) == ("search_started", "search_ended")
-    outbox.delivered([first.id])
-    outbox.park(second.id, "no")
-    assert (outbox.count_waiting(), outbox.parked()) == (0, ["no"])
-    outbox.redeliver()
-    assert (outbox.count_waiting(), outbox.parked()) == (2, [])
-
-
 def test_an_event_and_its_message_are_written_together(database: Database, search_id: int) -> None:
     writer = Writer(database, search_id, 0)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE outbox")
     with pytest.raises(UnfitError):
-        writer.finish(finished=True, ending="finished", summary={})
+        writer.finish(SearchEnded.model_validate(ENDED))
     row = find_search(database, "one")
     assert row is not None
     assert not row.finished

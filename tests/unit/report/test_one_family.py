@@ -24,7 +24,7 @@ def test_the_winner_leads_and_there_is_no_verdict(tmp_path: Path, data_cache: Pa
     report = compose(search)
     assert "verdict" not in [section.id for section in report.sections]
     best = search.leaderboard[0]
-    assert report.headline.startswith(f"{best.name} is the best trial: {best.val_accuracy:.4f}")
+    assert report.headline.startswith(f"{best.name} is the best trial: {best.shown_value}")
     assert report.details == ()
     for section in report.sections:
         assert section.sentences or section.tables or section.figures or section.small_figures

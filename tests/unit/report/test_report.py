@@ -191,7 +191,7 @@ def test_the_summary_says_the_same_as_the_page(search: OpenedSearch, report: Rep
     summary = report_markdown(report)
     assert summary.startswith("# reported\n")
     best = search.leaderboard[0]
-    assert f"| 1 | {best.name} | {best.val_accuracy:.4f} |" in summary.replace("\\", "")
+    assert f"| 1 | {best.name} | {best.value:.4f} |" in summary.replace("\\", "")
     for section in report.sections:
         if section.commands or any(not table.is_folded for table in section.tables):
             assert f"## {section.title}" in summary
@@ -224,8 +224,8 @@ def _confirmed(recorded: RecordedSearch, *, is_unfinished: bool = False) -> Reco
     runs = []
     for place, finalist in enumerate(board):
         for replicate, gain in enumerate((-0.02, -0.01)):
-            value = float(finalist.val_accuracy or 0.0) + gain
-            last = replace(finalist.epochs[-1], val_accuracy=value)
+            value = float(finalist.value or 0.0) + gain
+            last = replace(finalist.epochs[-1], value=value)
             runs.append(
                 replace(
                     finalist,
@@ -297,7 +297,7 @@ def _many(recorded: RecordedSearch, count: int) -> RecordedSearch:
     for number in range(count):
         trial = recorded.trials[number % len(recorded.trials)]
         last = trial.epochs[-1]
-        epochs = [*trial.epochs[:-1], replace(last, val_accuracy=0.5 + 0.4 * number / count)]
+        epochs = [*trial.epochs[:-1], replace(last, value=0.5 + 0.4 * number / count)]
         trials.append(replace(trial, number=number, epochs=epochs))
     return replace(recorded, trials=trials)
 

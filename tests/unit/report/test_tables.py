@@ -18,7 +18,7 @@ def test_a_row_a_trial_says_what_the_record_says(recorded: RecordedSearch) -> No
     rows = trials_table(recorded).to_pylist()
     assert [row["number"] for row in rows] == [t.number for t in recorded.trials]
     for row, trial in zip(rows, recorded.trials, strict=True):
-        assert row["val_accuracy"] == trial.val_accuracy
+        assert row["val_accuracy"] == trial.value
         assert row["outcome"] == trial.outcome
         assert row["num_macs"] == trial.complexity.macs
         assert row["epochs"] == len(trial.epochs)
@@ -56,7 +56,7 @@ def test_a_row_an_epoch_in_the_order_of_the_record(recorded: RecordedSearch) -> 
     assert table.schema.field("val_loss").type == pa.float64()
     assert table.schema.field("diverged").type == pa.bool_()
     first = table.to_pylist()[0]
-    assert first["val_accuracy"] == recorded.trials[0].epochs[0].val_accuracy
+    assert first["val_accuracy"] == recorded.trials[0].epochs[0].value
 
 
 def _pandas(path: str) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def test_pandas_polars_and_duckdb_read_the_same(read: Any, recorded: RecordedSea
     path, epochs = write_tables(recorded)
     best: dict[str, float] = {}
     for trial in recorded.trials:
-        if trial.outcome == "completed" and trial.val_accuracy is not None:
-            best[trial.family] = max(best.get(trial.family, 0.0), trial.val_accuracy)
+        if trial.outcome == "completed" and trial.value is not None:
+            best[trial.family] = max(best.get(trial.family, 0.0), trial.value)
     assert len(best) == 2
     assert read(str(path)) == best
     assert epochs.is_file()

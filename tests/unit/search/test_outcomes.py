@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from archsearch.driver.run import run_search
 from archsearch.errors import UnfitError
 from archsearch.halving.arms import DEFAULT_RANDOM_SHARE
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import TrialComplexity
 from archsearch.record.trial import Outcome, TrialRecord
 from archsearch.search.assignment import Assignment, EndReport
@@ -58,7 +59,7 @@ def test_a_trial_that_ends_by_itself_has_that_outcome_and_is_never_best(
 def test_a_diverged_epoch_is_recorded_but_enters_no_rung(request_in: SearchRequest) -> None:
     result = run_search(request_in, run_trials=ends("diverged", 1, epoch=1))
     diverged = result.trials[1]
-    assert [e.val_accuracy for e in diverged.epochs] == [None]
+    assert [e.value for e in diverged.epochs] == [None]
     second = next(t for t in result.trials if t.number == 2 and t.outcome == "stopped")
     assert second.reason is not None
     assert "of 2 after epoch 1" in second.reason  # itself and trial 0
@@ -107,6 +108,7 @@ def trial_with(outcome: Outcome | None, *, shadow: int | None = None) -> TrialRe
     values = (0.5, 0.6, 0.7, 0.8)
     return TrialRecord(
         number=0,
+        objective=ACCURACY,
         family="wrn",
         name="WRN-10-1",
         arm="sampler",
@@ -160,7 +162,7 @@ def test_optuna_takes_what_it_is_told(request_in: SearchRequest) -> None:
     violated = [t for t in inside.trials if any(v > 0 for v in t.constraints.values())]
     assert len(violated) == 2 + sum(r.kind == "infeasible" for r in refusals)
     assert inside.best_value == max(
-        t.val_accuracy or 0 for t in result.leaderboard if t.shadow_rung_epochs is None
+        t.value or 0 for t in result.leaderboard if t.shadow_rung_epochs is None
     )
 
 

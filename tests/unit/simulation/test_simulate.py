@@ -39,14 +39,14 @@ class FixedPace:
 
     name: str = "fixed"
     description: str = "for tests"
-    val_accuracy: float = 0.5
+    value: float = 0.5
 
     def complexity(self, config: TrialConfig) -> TrialComplexity:
         return TrialComplexity(params=1, macs=1, activations=1)
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
         seconds = float(getattr(config.architecture, "depth", 10))
-        return (SimulatedEpoch(self.val_accuracy, seconds),) * config.max_epochs
+        return (SimulatedEpoch(self.value, seconds),) * config.max_epochs
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def test_its_trials_are_those_of_a_real_driver_with_the_same_curves(
     found = simulate(replace(setting, data=data), AsTheRunnerHasIt())
 
     def told(trial: TrialRecord) -> tuple[object, ...]:
-        curve = [e.val_accuracy for e in trial.epochs]
+        curve = [e.value for e in trial.epochs]
         ruled = (trial.outcome, trial.reason, trial.rung_epochs, trial.shadow_rung_epochs)
         return (trial.number, trial.arm, trial.params, trial.config, *ruled, curve)
 
@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another_one() -> N
 
     def table(setting: Setting) -> list[object]:
         return [
-            (t.params, t.outcome, [e.val_accuracy for e in t.epochs])
+            (t.params, t.outcome, [e.value for e in t.epochs])
             for t in simulate(setting, world).trials
         ]
 
@@ -118,11 +118,11 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another_one() -> N
 
 
 def test_a_curve_that_is_no_number_ends_its_trial_as_diverged() -> None:
-    found = simulate(small(trials=6), FixedPace(val_accuracy=math.nan))
+    found = simulate(small(trials=6), FixedPace(value=math.nan))
     assert [(t.outcome, len(t.epochs)) for t in found.trials] == [("diverged", 1)] * 6
     assert (
         summarise(
-            list(simulate_many(small(trials=6), FixedPace(val_accuracy=math.nan), 1)), FixedPace()
+            list(simulate_many(small(trials=6), FixedPace(value=math.nan), 1)), FixedPace()
         ).best
         is None
     )
@@ -152,7 +152,7 @@ def test_the_truth_of_a_world_is_what_its_curves_show() -> None:
     trials = simulate(setting, replace(world, slope=0.0)).trials
     finals = {
         family: [
-            -math.inf if t.outcome == "diverged" else t.val_accuracy or 0.0
+            -math.inf if t.outcome == "diverged" else t.value or 0.0
             for t in trials
             if t.family == family
         ]

@@ -1,6 +1,7 @@
 import math
 from typing import Any
 
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import SearchIdentity, TrialComplexity
 from archsearch.record.messages import (
     EpochEnded,
@@ -166,4 +167,4 @@ def test_long_texts_are_cut_to_what_servers_take() -> None:
 
 
 def test_a_saved_view_is_as_long_as_servers_take() -> None:
-    assert all(len(view) <= 5000 for view in translation.EXPERIMENT_TAGS.values())
+    assert all(len(view) <= 5000 for view in translation.experiment_tags(ACCURACY).values())
