@@ -17,7 +17,7 @@ from archsearch.training.batches import TrainingBatches
 from archsearch.training.checkpoint_file import CheckpointError
 from archsearch.training.distributed import ALONE, Ranks, with_synchronised_norms
 from archsearch.training.memory import told_as_running_out
-from archsearch.training.objective import is_right, loss_of
+from archsearch.training.metrics import VALIDATION_METRICS
 from archsearch.training.precision import Precision, native_precision, settle_arithmetic
 from archsearch.training.predict import predict
 from archsearch.training.randomness import LentRandomness
@@ -182,9 +182,12 @@ class Training:
             self._stepper.unite_statistics()
             reason = totals.reason or self._stepper.what_is_not_finite()
         trained = time.perf_counter()
-        val_loss, val_accuracy = (_NAN, _NAN) if reason else self._validate()
-        if reason is None and not math.isfinite(val_loss):
-            reason = f"the averaged network's validation loss was {val_loss}"
+        measured = dict.fromkeys(VALIDATION_METRICS, _NAN) if reason else self._validate()
+        broken = [name for name, value in measured.items() if not math.isfinite(value)]
+        if reason is None and broken:
+            name = broken[0].replace("val_", "validation ")
+            reason = f"the averaged network's {name} was {measured[broken[0]]}"
+            measured = {**dict.fromkeys(VALIDATION_METRICS, _NAN), broken[0]: measured[broken[0]]}
         self._finished_epochs += 1
         self._reason = reason
         self._is_between_epochs = True
@@ -192,8 +195,7 @@ class Training:
             epoch=self._finished_epochs,
             train_loss=totals.loss,
             train_accuracy=totals.num_right / totals.num_images,
-            val_loss=val_loss,
-            val_accuracy=_NAN if reason else val_accuracy,
+            **measured,
             learning_rate=self._stepper.learning_rate,
             images=totals.num_images,
             train_seconds=trained - started,
@@ -228,13 +230,14 @@ class Training:
         num_images = step * self._batches.batch_size
         return _Totals(float(loss_sum) / step, int(num_right), num_images, reason)
 
-    def _validate(self) -> tuple[float, float]:
-        """Loss and accuracy of the averaged network on the validation split.
+    def _validate(self) -> dict[str, float]:
+        """The metrics of the averaged network on the validation split, by name.
 
         Each process answers its part of the images; their sums are added, so every image counts
         once.
         """
-        sums = torch.zeros(2, dtype=torch.float64)
+        lengths = [metric.length for metric in VALIDATION_METRICS.values()]
+        sums = torch.zeros(sum(lengths), dtype=torch.float64)
         with self._ranks.run_out_together("out of memory while validating"):
             if len(self._val):
                 logits = predict(
@@ -244,12 +247,15 @@ class Training:
                     std=self._prepared.std,
                     precision=self.precision,
                 )
-                loss = loss_of(logits, self._val.labels)
-                accuracy = is_right(logits, self._val.labels).double().mean()
-                sums.copy_(torch.stack([loss.double(), accuracy]))
-                sums *= len(self._val) / self._num_val
+                parts = [m.sums(logits, self._val.labels) for m in VALIDATION_METRICS.values()]
+                sums.copy_(torch.cat(parts))
         self._ranks.sum_in_place(sums)
-        return float(sums[0]), float(sums[1])
+        return {
+            name: metric.value(own)
+            for (name, metric), own in zip(
+                VALIDATION_METRICS.items(), sums.split(lengths), strict=True
+            )
+        }
 
     def state_bytes(self) -> bytes:
         """All that the next epoch depends on, as a checkpoint's payload.
