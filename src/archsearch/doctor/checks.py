@@ -62,7 +62,7 @@ def _versions() -> Iterator[CheckResult]:
         except metadata.PackageNotFoundError:
             yield CheckResult(name, "is not installed", f"pip install '{name}{wanted}'")
             continue
-        upgrade = f"pip install '{name}{wanted}' (older ones are unsafe or differ)"
+        upgrade = f"pip install '{name}{wanted}' (others are unsafe or differ)"
         fits = wanted.contains(found, prereleases=True)
         yield CheckResult(name, found, None if fits else upgrade)
 

@@ -255,6 +255,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.root
 def test_a_full_disk_is_refused_and_leaves_nothing(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(
     assert prepare(DIGITS, cache_dir=small_disk).digest == DIGITS_DIGEST
 
 
+@pytest.mark.root
 def test_a_valid_file_in_a_folder_that_cannot_be_written_is_used(small_disk: Path) -> None:
     prepare(DIGITS, cache_dir=small_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)

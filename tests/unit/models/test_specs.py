@@ -23,7 +23,7 @@ REFUSED: list[tuple[type[FamilySpec], dict[str, Any], str]] = [
         {"depth": 18, "stem": "imagenet", "block": "bottleneck"},
         r"`block='basic'` must hold",
     ),
-    (ResNetSpec, {"depth": 20, "block": "wide"}, r"'basic' or 'bottleneck'"),
+    (ResNetSpec, {"depth": 20, "block": "wide"}, r"block: "),
     (ResNetSpec, {"depth": 6, "stages": ((1, 8),)}, r"`depth = 4` must hold"),
     (ResNetSpec, {"depth": 2, "stages": ()}, r"must be pairs"),
     (ResNetSpec, {"depth": 2, "stages": ((0, 8),)}, r"number of blocks >= 1"),
