@@ -156,7 +156,8 @@ def search(
         float,
         typer.Option(
             min=1,
-            help="Kill a worker that is silent for so long, and for 20 times the median epoch.",
+            help="Kill a worker that is silent for so long: it has finished no training step, no "
+            "batch of validation images and no other piece of its work.",
         ),
     ] = 300.0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same search on one worker.")] = 0,

@@ -13,7 +13,6 @@ from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Listener, Notice
 from archsearch.search.memory_limit import MemoryLimit
-from archsearch.search.patience import Patience
 
 
 def make_director(
@@ -61,7 +60,7 @@ def make_director(
         data=plan.data,
         num_trials=plan.request.trials,
         shape=plan.shape,
-        patience=Patience(plan.request.hang_seconds),
+        hang_seconds=plan.request.hang_seconds,
         listener=listener,
         confirmation=Confirmation(plan.request.confirm_spec, plan.request.seed, listener),
         sync_batch_norm=plan.request.sync_batch_norm,

@@ -1,4 +1,4 @@
-"""Lets a cluster that can grow do so: it adds nodes only for work that waits for room."""
+"""Asks a cluster that can grow for nodes, which it adds only for work that waits."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from archsearch.search.slots import TrialShape
 
 GROUP_PREFIX = "archsearch-waiting-"
-"""How the names of placement groups begin that nobody waits for."""
+"""Prefix of the names of placement groups that only ask for capacity: no trial runs in them."""
 
 UPDATE_SECONDS = 2.0
-SILENCE_SECONDS = 10.0
-"""How long trials wait for room before a person is told."""
+NOTICE_SECONDS = 10.0
+"""How long trials wait for resources before the user reads that they do."""
 
 
 class CapacityRequests:
-    """Placement groups that wait where more trials could run than there is room for.
+    """Pending placement groups, as many as more trials could run on a larger cluster.
 
-    A trial is asked for only when a slot is free, so none of them waits for a node that is not
-    there. A placement group asks for the same room instead and gives it back once it has it:
-    the node that has come is then a slot. They double the cluster at most, so that a few trials
-    at its end do not call for many nodes, and end with the driver's job.
+    The searcher issues a trial only when a slot is free, so no trial waits for a node that is
+    not there yet. A placement group asks for the same resources instead. Once it has them it is
+    removed, and the new node counts as a slot. The groups at most double the cluster, so that
+    the last few trials do not call for many nodes, and they end with the driver's job.
     """
 
     def __init__(self, shape: TrialShape, say: Callable[[str], None]) -> None:
@@ -32,30 +32,30 @@ class CapacityRequests:
         self._say = say
         self._groups: list[Any] = []
         self._next_update = -math.inf
-        self._full_since: float | None = None
-        self._has_told = False
+        self._waiting_since: float | None = None
+        self._has_given_notice = False
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for the next turn."""
+        """Whether the next `update` is due."""
         return time.monotonic() >= self._next_update
 
     def update(self, num_slots: int, num_open: int, num_waiting: int) -> None:
-        """Ask for more room, or for less.
+        """Ask for more capacity, or for less.
 
         Args:
-            num_slots: Trials at a time that there is room for now.
-            num_open: Trials that could run now if there were room for all.
-            num_waiting: Trials that were asked for and have no worker yet.
+            num_slots: How many trials the cluster can run at a time now.
+            num_open: How many trials could run now on a cluster without limits.
+            num_waiting: How many issued trials have no worker yet.
         """
         now = time.monotonic()
         self._next_update = now + UPDATE_SECONDS
-        self._tell(now, num_waiting)
+        self._give_notice(now, num_waiting)
         self._groups = [group for group in self._groups if not self._released(group)]
         wanted = max(0, min(num_open - num_slots, num_slots))
         while len(self._groups) > wanted:
             self._remove(self._groups.pop())
-        # Not before a trial that waits: the room that comes is for it.
+        # Not while an issued trial waits: the next free resources are for it.
         while len(self._groups) < wanted and not num_waiting:
             self._groups.append(self._new())
 
@@ -64,20 +64,21 @@ class CapacityRequests:
         while self._groups:
             self._remove(self._groups.pop())
 
-    def _tell(self, now: float, num_waiting: int) -> None:
+    def _give_notice(self, now: float, num_waiting: int) -> None:
         if not num_waiting:
-            self._full_since, self._has_told = None, False
+            self._waiting_since, self._has_given_notice = None, False
             return
-        if self._full_since is None:
-            self._full_since = now
-        if not self._has_told and now - self._full_since >= SILENCE_SECONDS:
-            self._has_told = True
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if not self._has_given_notice and now - self._waiting_since >= NOTICE_SECONDS:
+            self._has_given_notice = True
             self._say(
-                f"No node has room for a trial of {self._told} now: the search waits for one."
+                f"No node has room for a trial of {self._description} now: the search waits for "
+                "one."
             )
 
     @property
-    def _told(self) -> str:
+    def _description(self) -> str:
         shape = self._shape
         gpus = f" and {shape.num_gpus:g} GPU" if shape.num_gpus else ""
         each = f"{shape.num_workers} workers of " if shape.num_workers > 1 else ""
@@ -93,7 +94,7 @@ class CapacityRequests:
         return placement_group([bundle] * self._shape.num_workers, name=name)
 
     def _released(self, group: Any) -> bool:
-        """Remove a placement group that has its room, which is a slot from then on."""
+        """Remove a placement group that has its resources; they are a slot from then on."""
         from ray.util import placement_group_table
 
         if placement_group_table(group).get("state") == "PENDING":

@@ -1,9 +1,9 @@
-"""One trial by several workers: Ray Train's TorchTrainer, started and led by the trial's actor.
+"""Trains one trial by several workers: Ray Train's TorchTrainer, led by the trial's actor.
 
-Ray Train places the workers (a placement group of its own, so the actor asks Tune for nothing),
-joins them to a process group, watches them and ends them together. They stay from one trial to
-the next, as single workers do. What they do, epoch by epoch, the actor says through a mailbox:
-Tune decides after each epoch whether a trial goes on, and no epoch may begin before.
+Ray Train places the workers in a placement group of its own, so the actor asks Tune for nothing.
+It joins them to a process group, watches them and ends them together. Workers stay from one trial
+to the next, as single workers do. The actor orders each epoch through a mailbox: Tune decides
+after each epoch whether a trial goes on, and no epoch may begin before that.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ from pydantic import TypeAdapter
 from archsearch.background import BackgroundThread
 from archsearch.engine.autoscaling import GROUP_PREFIX
 from archsearch.engine.ray_private import RAY_TRAIN_DEFAULTS
+from archsearch.engine.signs_of_life import Sign, send_signs
 from archsearch.engine.worker import follow, work
 from archsearch.errors import ArchsearchError
 from archsearch.search.assignment import Assignment, Report
 from archsearch.search.lost_worker import TAKEN_BACK
 from archsearch.training.distributed import Ranks
+from archsearch.training.progress import Progress
 
 _GO, _CLOSE, _END = "go", "close", "end"
-"""Orders beside an assignment: the next epoch; let the trial be; no more trials."""
+"""Orders beside an assignment: train the next epoch; drop the trial; end the worker."""
 
-_HERE = "here"
-"""What the first worker says before anything else."""
+_STARTED = "started"
+"""The first worker's first message."""
 
-_LOOK_SECONDS = 0.5
-_PATIENCE_SECONDS = 20.0
-"""How long the actor waits for workers before it says that it does."""
+_ALIVE = "alive"
+"""The first worker's message while it trains an epoch."""
+
+_POLL_SECONDS = 0.5
+_PLACEMENT_SECONDS = 20.0
+"""How long the actor waits for its workers before it reports that they wait for resources."""
 
 _JOIN_SECONDS = 5.0
 
@@ -49,81 +54,81 @@ class WorkersLostError(ArchsearchError):
 
 @ray.remote(num_cpus=0)
 class Mailbox:
-    """Orders to each worker, reports back; asynchronous, so that all can wait at once."""
+    """Passes orders to the workers and their messages to the actor; all can wait at once."""
 
     def __init__(self, num_workers: int) -> None:
         self._orders: list[asyncio.Queue[str]] = [asyncio.Queue() for _ in range(num_workers)]
         self._reports: asyncio.Queue[str] = asyncio.Queue()
 
     async def order(self, order: str) -> None:
-        """Say something to all workers."""
+        """Give an order to all workers."""
         for queue in self._orders:
             queue.put_nowait(order)
 
     async def next_order(self, rank: int) -> str:
-        """Wait for what a worker is to do."""
+        """Wait for a worker's next order."""
         return await self._orders[rank].get()
 
     async def report(self, report: str) -> None:
-        """Say something to the actor."""
+        """Send a message to the actor."""
         self._reports.put_nowait(report)
 
     async def next_report(self) -> str:
-        """Wait for what a worker says."""
+        """Wait for the workers' next message."""
         return await self._reports.get()
 
 
-def _do_as_ordered(config: dict[str, Any]) -> None:
-    """What each worker does from its start to its end."""
+def _run_worker(config: dict[str, Any]) -> None:
+    """Follow the mailbox's orders, from a worker's start to its end."""
     mailbox, ranks = config["mailbox"], Ranks.of_default_group()
-    act = work if ranks.is_first else follow
     reports: Generator[Report | None, None, None] | None = None
+    progress = Progress()
     if ranks.is_first:
-        ray.get(mailbox.report.remote(_HERE))
+        ray.get(mailbox.report.remote(_STARTED))
+        send_signs(progress, lambda: mailbox.report.remote(_ALIVE), config["sign_seconds"])
     while (order := ray.get(mailbox.next_order.remote(ranks.rank))) != _END:
         if order != _GO and reports is not None:
             reports.close()
             reports = None
         if order not in (_GO, _CLOSE):
-            reports = act(Assignment.model_validate_json(order), ranks)
+            assignment = Assignment.model_validate_json(order)
+            if ranks.is_first:
+                reports = work(assignment, ranks, progress)
+            else:
+                reports = follow(assignment, ranks)
         report = None if reports is None else next(reports, None)
         if report is not None:
             ray.get(mailbox.report.remote(report.model_dump_json()))
 
 
 class Workers:
-    """The workers of one trial's actor.
+    """The workers of one trial's actor, as many and as large as the first trial wants.
 
     Args:
-        num_workers: How many train a trial together.
-        num_cpus: Of each of them.
-        num_gpus: Of each of them: 0 or 1.
+        assignment: Of that trial.
         folder: For Ray Train's own notes, which nobody reads.
     """
 
-    def __init__(self, num_workers: int, num_cpus: int, num_gpus: float, folder: str) -> None:
-        self._bundle = {"CPU": float(num_cpus)} | ({"GPU": num_gpus} if num_gpus else {})
-        self._num_workers = num_workers
+    def __init__(self, assignment: Assignment, folder: str) -> None:
+        gpus = {"GPU": assignment.num_gpus} if assignment.num_gpus else {}
+        self._bundle = {"CPU": float(assignment.num_threads)} | gpus
+        self._num_workers = num_workers = assignment.num_workers
+        self._sign_seconds = assignment.sign_seconds
         mailbox: Any = Mailbox  # Ray's decorator gives it what no type tells
         self._mailbox = mailbox.remote(num_workers)
-        self._said: Any = None
-        self._are_here = False
+        self._message: Any = None
+        self._have_started = False
         self._error: Exception | None = None
         self._thread = BackgroundThread(lambda: self._fit(folder), "workers", self._failed)
         self._thread.start()
-
-    @classmethod
-    def for_trial(cls, assignment: Assignment, folder: str) -> Workers:
-        """As many and as large as an assignment wants."""
-        return cls(assignment.num_workers, assignment.num_threads, assignment.num_gpus, folder)
 
     @property
     def are_gone(self) -> bool:
         """Whether they can train nothing more."""
         return not self._thread.is_alive
 
-    def work(self, assignment: Assignment) -> Generator[Report | None, None, None]:
-        """Their reports on a trial, as `worker.work` has them; None while there is no room yet.
+    def work(self, assignment: Assignment) -> Generator[Report | Sign, None, None]:
+        """Their reports on a trial, as `worker.work` has them, and signs between these.
 
         Raises:
             WorkersLostError: At least one is gone.
@@ -133,14 +138,14 @@ class Workers:
             while True:
                 report = self._next_report(assignment)
                 yield report
-                if report is not None:
+                if not isinstance(report, Sign):
                     self._order(_GO)
         finally:
             with contextlib.suppress(WorkersLostError):
                 self._order(_CLOSE)
 
     def end(self) -> None:
-        """Let them go; those that do not hear are ended with the actor."""
+        """End the workers; those that do not obey end with the actor."""
         with contextlib.suppress(WorkersLostError):
             self._order(_END)
             self._thread.join(_JOIN_SECONDS)
@@ -149,37 +154,41 @@ class Workers:
         try:
             ray.get(self._mailbox.order.remote(order))
         except ray.exceptions.RayError as error:
-            raise WorkersLostError(f"the workers cannot be told anything: {error}") from error
+            raise WorkersLostError(f"the workers get no orders any more: {error}") from error
 
-    def _next_report(self, assignment: Assignment) -> Report | None:
+    def _next_report(self, assignment: Assignment) -> Report | Sign:
         began = time.monotonic()
         while True:
-            self._said = self._said or self._mailbox.next_report.remote()
-            if ray.wait([self._said], timeout=_LOOK_SECONDS)[0]:
-                said, self._said = ray.get(self._said), None
-                report = self._understood(said)
-                # Of a trial that every worker gave up, the second one may say so later.
+            self._message = self._message or self._mailbox.next_report.remote()
+            if ray.wait([self._message], timeout=_POLL_SECONDS)[0]:
+                message, self._message = ray.get(self._message), None
+                report = self._parsed(message)
+                if isinstance(report, Sign):
+                    return report
+                # When every worker gave up a trial, the second one's report may come later.
                 if report is not None and (report.number, report.attempt) == (
                     assignment.number,
                     assignment.attempt,
                 ):
                     return report
             elif self.are_gone:
-                raise WorkersLostError(_how_lost(self._error))
-            elif time.monotonic() - began > _PATIENCE_SECONDS and self._wait_for_room():
-                return None
+                raise WorkersLostError(_reason_of(self._error))
+            elif time.monotonic() - began > _PLACEMENT_SECONDS and self._wait_for_resources():
+                return Sign.WAITING
 
-    def _understood(self, said: str) -> Report | None:
-        if said != _HERE:
-            return _REPORTS.validate_json(said)
-        if self._are_here:
-            raise WorkersLostError("a worker was replaced, and knows nothing of the trial")
-        self._are_here = True
+    def _parsed(self, message: str) -> Report | Sign | None:
+        if message == _ALIVE:
+            return Sign.ALIVE
+        if message != _STARTED:
+            return _REPORTS.validate_json(message)
+        if self._have_started:
+            raise WorkersLostError("a worker was replaced, and has not loaded the trial")
+        self._have_started = True
         return None
 
-    def _wait_for_room(self) -> bool:
-        """Whether workers of this size wait for nodes, and not for each other."""
-        if self._are_here:
+    def _wait_for_resources(self) -> bool:
+        """Whether workers of this size wait for resources that no node has free."""
+        if self._have_started:
             return False
         bundles = [self._bundle] * self._num_workers
         groups = ray.util.placement_group_table().values()
@@ -200,11 +209,11 @@ class Workers:
         from archsearch.engine.process_group import ProcessGroupConfig
 
         known = {field.name for field in dataclasses.fields(FailureConfig)}
-        # Whether a trial goes on elsewhere is the director's to say.
+        # The director decides whether a trial goes on elsewhere.
         no_retries: dict[str, Any] = {"max_failures": 0, "max_preemption_failures": 0}
         TorchTrainer(
-            _do_as_ordered,
-            train_loop_config={"mailbox": self._mailbox},
+            _run_worker,
+            train_loop_config={"mailbox": self._mailbox, "sign_seconds": self._sign_seconds},
             torch_config=ProcessGroupConfig(
                 backend="cpu:gloo,cuda:nccl" if self._bundle.get("GPU") else "gloo"
             ),
@@ -226,8 +235,8 @@ class Workers:
         self._error = error
 
 
-def _how_lost(error: Exception | None) -> str:
-    """For the trial's error, from which `tune_adapters` reads how the worker was lost."""
+def _reason_of(error: Exception | None) -> str:
+    """The text of the trial's error, from which `running_trials` reads how it was lost."""
     failures = getattr(error, "worker_failures", {}).values()
     if any(getattr(failure, "preempted", False) for failure in failures):
         return TAKEN_BACK

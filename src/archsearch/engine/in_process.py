@@ -1,6 +1,6 @@
-"""The in-process twin of the engine: one trial after the other, in the calling process.
+"""Runs trials one after the other in the calling process, without Ray.
 
-For stepping through a trial with a debugger, and for tests; the director cannot tell.
+It is for stepping through a trial with a debugger, and for tests. The director sees no difference.
 """
 
 from __future__ import annotations

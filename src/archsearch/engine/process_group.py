@@ -17,20 +17,20 @@ from ray.train.backend import Backend
 from ray.train.torch import TorchConfig
 
 _LOOPBACK = ("lo", "lo0")
-"""Its names on Linux and macOS."""
+"""Names of the loopback interface on Linux and macOS."""
 
 
 @dataclass
 class ProcessGroupConfig(TorchConfig):
-    """As Ray Train's own; but workers that share a machine meet in a file and talk on loopback.
+    """Ray Train's own, except that workers of one machine meet in a file and talk on loopback.
 
-    Torch's store, by which the workers of several machines meet, listens on every address of the
-    first one, and gloo on the one that the host's name stands for.
+    Torch's store, through which workers of several machines meet, listens on every address of the
+    first machine, and gloo on the address of the host's name.
     """
 
     @property
     def backend_cls(self) -> type[Backend]:
-        """Joins the workers."""
+        """The class that joins the workers."""
         return _Backend
 
 
@@ -50,8 +50,8 @@ class _Backend(Backend):
         store = worker_group.execute_single(0, _new_store)
         size = len(worker_group)
         seconds = backend_config.timeout_s
-        told = (backend_config.backend, store, size, seconds)
-        ray.get([worker_group.execute_single_async(i, _join, i, *told) for i in range(size)])
+        settings = (backend_config.backend, store, size, seconds)
+        ray.get([worker_group.execute_single_async(i, _join, i, *settings) for i in range(size)])
 
     def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:
         """Take the process group down, before the workers end."""
@@ -67,7 +67,7 @@ def _node_id() -> str:
 
 
 def _new_store() -> str:
-    """A file that is not there yet; torch deletes it when the group ends."""
+    """The path of a new file; torch makes it, and deletes it when the group ends."""
     return str(Path(tempfile.gettempdir()) / f"archsearch-workers-{secrets.token_hex(16)}")
 
 

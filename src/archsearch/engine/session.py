@@ -194,10 +194,10 @@ def _run_tune(
     from ray import tune
 
     from archsearch.engine.actor import TrialActor
+    from archsearch.engine.running_trials import RunningTrials
     from archsearch.engine.tune_adapters import (
         DirectedScheduler,
         DirectedSearcher,
-        RunningTrials,
         StopNow,
         StoppedNow,
     )

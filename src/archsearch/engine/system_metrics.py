@@ -1,4 +1,4 @@
-"""What a worker asks of its machine, sampled once an epoch."""
+"""Use of a worker's machine, sampled once an epoch."""
 
 from __future__ import annotations
 

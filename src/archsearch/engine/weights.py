@@ -1,4 +1,4 @@
-"""Pretrained weights that a search may need: brought here, checked, and sent where trials run."""
+"""Pretrained weights of a search: downloaded, checked, and copied to where trials run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALL = 1_000_000
 
 
 def fetch_weights(space: SearchSpace) -> Iterator[str]:
-    """Bring every file of weights that a member of the space starts from; one sentence each.
+    """Download every weight file that a member of the space starts from; one sentence each.
 
     A file that is here already is compared with its checksum and with the network's shapes.
 
@@ -34,7 +34,7 @@ def fetch_weights(space: SearchSpace) -> Iterator[str]:
 
 
 def share_weights(space: SearchSpace, storage: StoragePath) -> Iterator[str]:
-    """Put the files that `fetch_weights` has brought into a storage; one sentence a new one.
+    """Copy the files of `fetch_weights` into a storage; one sentence for each new file.
 
     Raises:
         OSError: The storage's folder cannot be written.
@@ -51,10 +51,10 @@ def share_weights(space: SearchSpace, storage: StoragePath) -> Iterator[str]:
 
 
 def weights_here(architecture: ArchitectureSpec, storage: StoragePath) -> None:
-    """Take what a network starts from out of a storage, if this machine has no whole copy.
+    """Copy a network's weight file from a storage, if this machine has no whole copy.
 
-    The first process to ask takes it, under a lock; the others wait and use it. A file that is not
-    in the storage either is for the builder of the network to download, or to miss.
+    The first process copies it under a lock; the others wait and use the copy. Where the storage
+    has no such file, building the network downloads it, or fails.
 
     Raises:
         UnfitError: This machine's cache cannot be read or written.

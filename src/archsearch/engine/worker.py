@@ -1,4 +1,4 @@
-"""What a worker does with an assignment: train, publish, report. Knows nothing of Ray."""
+"""Trains a trial by its assignment, publishes checkpoints, reports; knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -37,27 +37,32 @@ from archsearch.training.checkpoint_file import (
 from archsearch.training.distributed import ALONE, LostRankError, Ranks
 from archsearch.training.loop import Training
 from archsearch.training.memory import OutOfMemoryDuringTrainingError
+from archsearch.training.progress import TRANSFER_LIMIT_SECONDS, Progress
 from archsearch.training.result import EpochResult
 
 logger = logging.getLogger(__name__)
 
-_Told = TypeVar("_Told")
+_Item = TypeVar("_Item")
 
 
-def work(assignment: Assignment, ranks: Ranks = ALONE) -> Generator[Report, None, None]:
-    """Train a trial from where it stands; one report an epoch, each after its checkpoint.
+def work(
+    assignment: Assignment, ranks: Ranks = ALONE, progress: Progress | None = None
+) -> Generator[Report, None, None]:
+    """Train a trial from its newest checkpoint; one report an epoch, after the epoch's checkpoint.
 
-    What goes wrong with the variant becomes its outcome, what goes wrong with the machine becomes
-    trouble that the driver decides about.
+    An error of the variant becomes the trial's outcome. An error of the machine becomes a
+    `TroubleReport`, about which the driver decides.
 
     Args:
         assignment: What to do.
         ranks: The processes that train the trial, of which this is the first; `follow` is what
             the others do.
+        progress: Advanced by each piece of the work; None where no other thread reads it.
 
     Raises:
         LostRankError: One of them is gone; a process alone never raises.
     """
+    progress = progress or Progress()
     paths = TrialPaths(storage_path(assignment.folder))
     try:
         # Not its parents: where a shared folder is not mounted, nothing must be made in its place.
@@ -66,7 +71,7 @@ def work(assignment: Assignment, ranks: Ranks = ALONE) -> Generator[Report, None
             # `record.attempts.workers_in_log` reads this line.
             what = (assignment.attempt, assignment.config.name, platform.node())
             logger.info("attempt %d at %s on %s", *what)
-            epochs = _epochs(assignment, paths, ranks)
+            epochs = _epochs(assignment, paths, ranks, progress)
             with contextlib.closing(_judged(assignment, epochs)) as reports:
                 for report in reports:
                     log.flush()
@@ -98,9 +103,9 @@ def _trouble(assignment: Assignment, error: Exception) -> TroubleReport:
 
 
 def _judged(
-    assignment: Assignment, epochs: Iterator[_Told]
-) -> Generator[_Told | EndReport, None, None]:
-    """What is told of epochs, and the trial's end where they break off."""
+    assignment: Assignment, epochs: Iterator[_Item]
+) -> Generator[_Item | EndReport, None, None]:
+    """The items, then an `EndReport` where an exception ends them."""
 
     def end(outcome: Outcome, reason: str) -> EndReport:
         logger.info("%s: %s", outcome, reason)
@@ -121,7 +126,7 @@ def _judged(
         yield end("failed", f"{type(error).__name__}: {error}")
 
 
-def _training(assignment: Assignment, ranks: Ranks) -> Training:
+def _training(assignment: Assignment, ranks: Ranks, progress: Progress) -> Training:
     torch.set_num_threads(assignment.num_threads)
     if assignment.num_gpus and not torch.cuda.is_available():
         raise UnfitError(
@@ -129,22 +134,25 @@ def _training(assignment: Assignment, ranks: Ranks) -> Training:
             "use: install one built for its driver there, or give --gpus-per-trial 0"
         )
     device = "cuda" if assignment.num_gpus else "cpu"
-    data, resident = _resident(assignment.data, assignment.shared)
-    if assignment.shared is not None:
-        weights_here(assignment.config.architecture, storage_path(assignment.shared))
-    return Training(
-        assignment.config,
-        data,
-        resident,
-        device=device,
-        ranks=ranks,
-        synchronise_norms=assignment.sync_batch_norm,
-    )
+    with progress.indivisible(TRANSFER_LIMIT_SECONDS):
+        data, resident = _resident(assignment.data, assignment.shared)
+        if assignment.shared is not None:
+            weights_here(assignment.config.architecture, storage_path(assignment.shared))
+    with progress.indivisible():
+        return Training(
+            assignment.config,
+            data,
+            resident,
+            device=device,
+            ranks=ranks,
+            synchronise_norms=assignment.sync_batch_norm,
+            progress=progress,
+        )
 
 
 def _steps(assignment: Assignment, ranks: Ranks) -> Iterator[None]:
     """The same exchanges as in `_epochs`, in the same order."""
-    training = _training(assignment, ranks)
+    training = _training(assignment, ranks, Progress())
     payload = ranks.bytes_of_first(None)
     if payload is not None:
         training.load_state_bytes(payload)
@@ -155,21 +163,24 @@ def _steps(assignment: Assignment, ranks: Ranks) -> Iterator[None]:
         yield None
 
 
-def _epochs(assignment: Assignment, paths: TrialPaths, ranks: Ranks) -> Iterator[Report]:
-    training = _training(assignment, ranks)
+def _epochs(
+    assignment: Assignment, paths: TrialPaths, ranks: Ranks, progress: Progress
+) -> Iterator[Report]:
+    training = _training(assignment, ranks, progress)
     device = training.device.type
     digest = assignment.config.seeded_digest
     history: tuple[EpochResult, ...] = ()
-    recovery = newest_valid(paths.checkpoints, assignment.issued_attempts, digest)
-    warnings = recovery.skipped
-    found = recovery.checkpoint
-    payload = ranks.bytes_of_first(None if found is None else found.payload())
-    if found is not None and payload is not None:
-        training.load_state_bytes(payload)
-        history = found.header.history
+    with progress.indivisible():
+        recovery = newest_valid(paths.checkpoints, assignment.issued_attempts, digest)
+        warnings = recovery.skipped
+        found = recovery.checkpoint
+        payload = ranks.bytes_of_first(None if found is None else found.payload())
+        if found is not None and payload is not None:
+            training.load_state_bytes(payload)
+            history = found.header.history
     begun = (training.finished_epochs, device, plural(ranks.size, "worker"))
     logger.info("training begins after epoch %d on %s, by %s", *begun)
-    sample_system_metrics(device)  # what was before is not this trial's
+    sample_system_metrics(device)  # the next sample covers this trial alone
     epochs = training.epochs()
     while training.finished_epochs < assignment.config.max_epochs:
         paths.note_start(assignment.attempt, training.finished_epochs + 1)
@@ -185,7 +196,9 @@ def _epochs(assignment: Assignment, paths: TrialPaths, ranks: Ranks) -> Iterator
             )
             return
         history = (*history, result)
-        yield _published(assignment, paths, training, digest, history, warnings)
+        with progress.indivisible():
+            report = _published(assignment, paths, training, digest, history, warnings)
+        yield report
         warnings = ()
 
 

@@ -1,4 +1,4 @@
-"""A worker's log among the files of its trial, wherever those are kept."""
+"""A worker's log, kept among the files of its trial on a disk or in a store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archsearch.storage import StoragePath
 
 
 class StoredLog(logging.Handler):
-    """Gathers what is logged until `flush` adds it to a file: a request costs time in a store."""
+    """Collects log lines until `flush` appends them to a file: a request to a store takes time."""
 
     def __init__(self, file: StoragePath) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class StoredLog(logging.Handler):
 
 @contextlib.contextmanager
 def log_to(file: StoragePath) -> Iterator[StoredLog]:
-    """Let this package's log records of the block go to a file.
+    """Append this package's log records of the block to a file.
 
     Raises:
         OSError: A disk refuses, and the block has ended by itself.

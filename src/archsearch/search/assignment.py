@@ -34,6 +34,8 @@ class Assignment(Frozen):
     """Of each of them."""
     sync_batch_norm: bool = False
     """Whether BatchNorm normalises by the batch of all workers."""
+    sign_seconds: float = Field(default=5.0, gt=0)
+    """Between two signs of life while an epoch is trained."""
 
 
 class EpochReport(Frozen):

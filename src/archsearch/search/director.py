@@ -34,7 +34,6 @@ from archsearch.search.events import (
     trial_ended,
 )
 from archsearch.search.lost_worker import LostWorker
-from archsearch.search.patience import Patience
 from archsearch.search.remaining import ExhaustedError
 from archsearch.search.rulings import ending_of, is_protected_trial
 from archsearch.search.sampler import Sampler
@@ -42,9 +41,16 @@ from archsearch.search.slots import TrialShape
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
 
+_SIGN_SECONDS = 5.0
+"""Between two signs of life of a worker, at most: each costs the driver a message."""
+
 
 class Director:
-    """Keeps record, sampler and rungs in step, one event at a time; not for several threads."""
+    """Keeps record, sampler and rungs in step, one event at a time; not for several threads.
+
+    Attributes:
+        hang_seconds: A worker without a sign of life for so long is taken to hang.
+    """
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class Director:
         data: PreparedData,
         num_trials: int,
         shape: TrialShape,
-        patience: Patience,
+        hang_seconds: float,
         listener: Listener,
         confirmation: Confirmation | None = None,
         sync_batch_norm: bool = False,
@@ -70,8 +76,8 @@ class Director:
         self._data = data
         self._shape = shape
         self._sync_batch_norm = sync_batch_norm
+        self.hang_seconds = hang_seconds
         self._tell = listener
-        self._patience = patience
         self._fairness = FairnessWatch(stopping_rule.rungs)
         self._confirmation = confirmation or Confirmation()
         self._agenda = Agenda(num_trials)
@@ -109,11 +115,6 @@ class Director:
     def is_draining(self) -> bool:
         """Whether nothing more is started, and what runs ends with its epoch."""
         return self._agenda.draining is not None
-
-    @property
-    def patience(self) -> Patience:
-        """How long a trial may take for an epoch."""
-        return self._patience
 
     @property
     def completeness(self) -> str | None:
@@ -249,6 +250,7 @@ class Director:
             num_threads=self._shape.num_cpus,
             num_gpus=self._shape.num_gpus,
             sync_batch_norm=self._sync_batch_norm,
+            sign_seconds=min(_SIGN_SECONDS, self.hang_seconds / 4),
         )
 
     def on_report(self, report: Report) -> Decision:
@@ -272,7 +274,6 @@ class Director:
         return self._on_epoch(trial, report)
 
     def _on_epoch(self, trial: TrialRecord, report: EpochReport) -> Decision:
-        self._patience.saw(report.result.train_seconds + report.result.val_seconds)
         # A repeated epoch (its checkpoint was damaged) is recorded already, ruling and all.
         if report.result.epoch > len(trial.epochs):
             self._record_epoch(

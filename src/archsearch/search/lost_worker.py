@@ -30,7 +30,8 @@ class LostWorker:
 
     Attributes:
         kind: `lost` (killed, its node gone), `preempted` (the node was taken back), `memory`
-            (the node ran out of host memory), `hung` (no epoch for too long: we killed it).
+            (the node ran out of host memory), `hung` (killed after too long without a sign
+            of life).
         reason: For a person.
     """
 

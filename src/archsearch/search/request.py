@@ -79,7 +79,7 @@ class SearchRequest(Frozen):
     confirm: str = "3x3"
     """Finalists and seeds of the confirm runs at the end; `none` for no confirm runs."""
     hang_seconds: float = Field(default=300.0, gt=0)
-    """A worker silent for so long, and for 20 times the median epoch, is killed as hung."""
+    """A worker that gives no sign of life for so long is killed as hung."""
     name: str | None = None
     runs_dir: Path = Path("runs")
     storage: str | None = None

@@ -7,6 +7,7 @@ simulation and what the director knows is all there is to read. Real time is not
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from archsearch.search.choices import SAMPLERS, STOPPING_RULES
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
 from archsearch.search.events import Event, Listener, UnfairnessWarning
-from archsearch.search.patience import Patience
 from archsearch.search.slots import TrialShape
 from archsearch.simulation.clock import Clock, Run
 from archsearch.simulation.curves import World
@@ -167,7 +167,7 @@ def _director(
         data=setting.data,
         num_trials=setting.trials,
         shape=TrialShape(),
-        patience=Patience(),
+        hang_seconds=math.inf,
         listener=listener,
     )
 

@@ -20,6 +20,7 @@ from archsearch.training.memory import told_as_running_out
 from archsearch.training.metrics import VALIDATION_METRICS
 from archsearch.training.precision import Precision, native_precision, settle_arithmetic
 from archsearch.training.predict import predict
+from archsearch.training.progress import Progress
 from archsearch.training.randomness import LentRandomness
 from archsearch.training.result import EpochResult
 from archsearch.training.state import TrainingState, pack, unpack
@@ -67,6 +68,7 @@ class Training:
             ("ghost batch normalisation", Hoffer et al. 2017, section 4).
         ranks: The processes that train it.
         synchronise_norms: Let BatchNorm normalise by the batch of all processes; on GPUs only.
+        progress: Advanced by each step, and by each batch of validation images.
 
     Raises:
         ValueError: The data does not fit `config.input`; or `micro_batch` is below 1, or would
@@ -88,6 +90,7 @@ class Training:
         micro_batch: int | None = None,
         ranks: Ranks = ALONE,
         synchronise_norms: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         if config.input != prepared.input_spec:
             raise ValueError(
@@ -103,6 +106,7 @@ class Training:
         self._finished_epochs = 0
         self._reason: str | None = None
         self._is_between_epochs = True
+        self._progress = progress or Progress()
         settle_arithmetic(self.device)
         self._ranks = ranks
         self._synchronise_norms = synchronise_norms and ranks.size > 1
@@ -220,6 +224,7 @@ class Training:
             loss, right = self._stepper.step(images, labels)
             loss_sum += loss
             num_right += right
+            self._progress.advance()
             if step % look_every == 0 and not math.isfinite(float(loss_sum)):
                 reason = (
                     f"the training loss was {float(loss):.4g} at step {step} of "
@@ -246,6 +251,7 @@ class Training:
                     mean=self._prepared.mean,
                     std=self._prepared.std,
                     precision=self.precision,
+                    on_batch=self._progress.advance,
                 )
                 parts = [m.sums(logits, self._val.labels) for m in VALIDATION_METRICS.values()]
                 sums.copy_(torch.cat(parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ def predict(
     std: Sequence[float],
     precision: Precision = "float32",
     batch_size: int = BATCH_SIZE,
+    on_batch: Callable[[], object] = lambda: None,
 ) -> torch.Tensor:
     """Logits (N, num_classes) of float32 for a split's images, in order, on the model's device.
 
@@ -39,6 +40,7 @@ def predict(
         std: Per channel, as `mean`.
         precision: Of the network's arithmetic.
         batch_size: Images at a time.
+        on_batch: Called after each batch.
 
     Raises:
         OutOfMemoryDuringTrainingError: One image at a time does not fit either.
@@ -68,6 +70,7 @@ def predict(
                 continue
             answers.append(logits)
             done += len(images)
+            on_batch()
     finally:
         model.train(was_training)
     return torch.cat(answers)

@@ -10,7 +10,7 @@ import pytest
 
 from archsearch.engine.autoscaling import (
     GROUP_PREFIX,
-    SILENCE_SECONDS,
+    NOTICE_SECONDS,
     UPDATE_SECONDS,
     CapacityRequests,
 )
@@ -100,7 +100,7 @@ def test_they_end_with_the_search(cluster: Cluster) -> None:
 def test_a_long_wait_is_told_once_until_there_was_room(cluster: Cluster) -> None:
     told: list[str] = []
     capacity_requests = CapacityRequests(TrialShape(num_gpus=1), told.append)
-    for _ in range(3 * int(SILENCE_SECONDS / UPDATE_SECONDS)):
+    for _ in range(3 * int(NOTICE_SECONDS / UPDATE_SECONDS)):
         assert capacity_requests.is_due
         capacity_requests.update(1, 5, num_waiting=1)
         assert not capacity_requests.is_due
@@ -108,7 +108,7 @@ def test_a_long_wait_is_told_once_until_there_was_room(cluster: Cluster) -> None
     (sentence,) = told
     assert sentence.startswith("No node has room for a trial of 1 CPU and 1 GPU now")
     capacity_requests.update(1, 5, num_waiting=0)
-    for _ in range(int(SILENCE_SECONDS / UPDATE_SECONDS) + 1):
+    for _ in range(int(NOTICE_SECONDS / UPDATE_SECONDS) + 1):
         capacity_requests.update(1, 5, num_waiting=1)
         cluster.now += UPDATE_SECONDS
     assert len(told) == 2

@@ -11,7 +11,7 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 
-from archsearch.engine.tune_adapters import _lost_worker_of
+from archsearch.engine.running_trials import lost_worker_of
 from archsearch.search.lost_worker import LostWorker
 
 LOW_MEMORY = "1 worker(s) were killed due to the node running low on memory. Memory on the node"
@@ -47,12 +47,12 @@ def lost_trial(folder: Path, error: Exception) -> Trial:
     ids=["died", "memory", "preempted", "start"],
 )
 def test_losses_are_told_apart(tmp_path: Path, error: Exception, loss: LostWorker) -> None:
-    assert _lost_worker_of(lost_trial(tmp_path, error)) == loss
+    assert lost_worker_of(lost_trial(tmp_path, error)) == loss
 
 
 def test_an_error_that_cannot_be_read_is_a_loss_too(tmp_path: Path) -> None:
     trial = cast("Any", lost_trial(tmp_path, RayActorError()))
     Path(trial.pickled_error_file).write_bytes(b"\x80\x05broken")
-    assert _lost_worker_of(trial) == LostWorker("lost", "it died")
+    assert lost_worker_of(trial) == LostWorker("lost", "it died")
     trial.error_file = trial.pickled_error_file = None
-    assert _lost_worker_of(trial) == LostWorker("lost", "it died")
+    assert lost_worker_of(trial) == LostWorker("lost", "it died")

@@ -15,14 +15,10 @@ from ray.tune.schedulers import TrialScheduler
 from archsearch.data import DataSpec, prepare
 from archsearch.driver.run import run_search
 from archsearch.engine import worker
+from archsearch.engine.running_trials import RunningTrials, lost_worker_of
 from archsearch.engine.session import _resources
-from archsearch.engine.tune_adapters import (
-    REPORT,
-    WAITING,
-    DirectedScheduler,
-    RunningTrials,
-    _lost_worker_of,
-)
+from archsearch.engine.signs_of_life import Sign
+from archsearch.engine.tune_adapters import REPORT, DirectedScheduler
 from archsearch.engine.worker import follow, work
 from archsearch.errors import UsageError
 from archsearch.record.cells import SearchIdentity
@@ -158,12 +154,14 @@ def test_linear_scaling_is_of_the_trial_and_of_the_search(request_in: SearchRequ
         check_identity("scaled", identity, identity.model_copy(update={"batch_scale": 3}))
 
 
-def test_a_trial_that_waits_for_workers_shows_a_sign_and_is_not_judged() -> None:
+def test_a_sign_of_life_is_no_report_and_is_not_judged() -> None:
     run_state = cast("RunState", SimpleNamespace(director=None))
     running_trials = RunningTrials(run_state)
     trial = cast("Any", SimpleNamespace(trial_id="t"))
-    answer = DirectedScheduler(running_trials).on_trial_result(None, trial, {REPORT: WAITING})
-    assert answer == TrialScheduler.CONTINUE
+    scheduler = DirectedScheduler(running_trials)
+    for sign in Sign:
+        answer = scheduler.on_trial_result(None, trial, {REPORT: sign.value})
+        assert answer == TrialScheduler.CONTINUE
     assert "t" in running_trials._last_sign
 
 
@@ -172,7 +170,7 @@ def test_workers_whose_machine_is_taken_back_are_preempted(tmp_path: Path) -> No
     trial = cast(
         "Any", SimpleNamespace(error_file=str(tmp_path / "error.txt"), pickled_error_file=None)
     )
-    assert _lost_worker_of(trial) == LostWorker("preempted", TAKEN_BACK)
+    assert lost_worker_of(trial) == LostWorker("preempted", TAKEN_BACK)
 
 
 def assignment_in(folder: Path, num_workers: int, **changes: Any) -> Assignment:
