@@ -79,7 +79,8 @@ def test_what_is_used_of_ray_is_there(path: str, user: str) -> None:
     ("path", "words", "user"),
     [
         ("ray._private.worker:init", "utils.set_sigterm_handler(", "ray_leaves_sigterm_alone"),
-        ("ray._private.worker:init", '"_node_ip_address"', "LOCAL_OPTIONS"),
+        ("ray._private.worker:init", '"_node_ip_address"', "local_options"),
+        ("ray._private.worker:init", '"_temp_dir"', "local_options"),
         ("ray.tune.tune:run", "_setup_signal_catching()", "tune_leaves_signals_alone"),
         (
             "ray._private.worker:connect",

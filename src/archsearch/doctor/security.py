@@ -32,12 +32,15 @@ def security_findings(runs: RunsFolder) -> Iterator[CheckResult]:
 def _token() -> CheckResult:
     about, path = "Ray's token", token_path()
     if path is None:
-        return CheckResult(about, "in the variable RAY_AUTH_TOKEN")
+        is_in_variable = bool(os.environ.get("RAY_AUTH_TOKEN"))
+        none = "this user has no home folder: each search makes one for itself"
+        return CheckResult(about, "in the variable RAY_AUTH_TOKEN" if is_in_variable else none)
     try:
         if readable_by_others(path):
             return CheckResult(about, f"others can read {path}", f"chmod 600 {path}")
-    except FileNotFoundError:
-        return CheckResult(about, "none yet: the first search makes one")
+    except (FileNotFoundError, NotADirectoryError):
+        told = f"none yet: a search makes {path}, or one for itself where it cannot"
+        return CheckResult(about, told)
     except OSError as error:
         return CheckResult(about, f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
     return CheckResult(about, f"{path} is yours alone")

@@ -154,7 +154,7 @@ def _drive(
         sender.start()
         interruption.attach(
             drain=lambda: run_state.director.drain("interrupted"),
-            stop=lambda: setattr(run_state, "stop_now", True),
+            stop=run_state.stop,
         )
 
         def on_started(num_slots: int, devices: str) -> None:

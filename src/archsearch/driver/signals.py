@@ -19,14 +19,25 @@ class InterruptedSearchError(ArchsearchError):
         self.exit_code = exit_code
 
 
-class Interruption:
-    """Catches SIGINT and SIGTERM in a block, and puts the former handlers back.
+_URGENT = [
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)  # Windows has SIGTERM alone
+]
+"""Signals after which the process is ended soon: by an operator, a batch system that warns of a
+job's end (SIGUSR1, SIGUSR2), or a terminal that is closed (SIGHUP)."""
 
-    The first SIGINT drains: running trials finish their epoch. A second one, or SIGTERM, stops
-    at once. While no search is attached, a signal raises `InterruptedSearchError`.
+
+class Interruption:
+    """Catches signals in a block, and puts the former handlers back.
+
+    The first SIGINT drains: running trials finish their epoch. A second one, or an urgent signal
+    (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2), stops at once. While no search is attached, a signal
+    raises `InterruptedSearchError`. SIGHUP, SIGUSR1 and SIGUSR2 stay ignored where they are
+    ignored already, as under `nohup`.
 
     Attributes:
-        exit_code: 130 or 143 after a signal, else None.
+        exit_code: 130 after SIGINT, 143 after an urgent signal, else None.
     """
 
     def __init__(self) -> None:
@@ -43,8 +54,9 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # else they are not ours
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, *_URGENT):
+                if not _stays_ignored(number):
+                    self._former[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,7 +73,7 @@ class Interruption:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         first = self.exit_code is None
-        self.exit_code = 143 if number == signal.SIGTERM else 130
+        self.exit_code = 130 if number == signal.SIGINT else 143
         if self._drain is None or self._stop is None:
             self._is_urgent = True
             raise InterruptedSearchError(self.exit_code)
@@ -70,3 +82,9 @@ class Interruption:
         else:
             self._is_urgent = True
             self._stop()
+
+
+def _stays_ignored(number: int) -> bool:
+    """Whether a signal is ignored because whoever started the process wants it so."""
+    wanted = (signal.SIGINT, signal.SIGTERM)  # a shell's background jobs ignore SIGINT
+    return number not in wanted and signal.getsignal(number) is signal.SIG_IGN

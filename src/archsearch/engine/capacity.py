@@ -1,4 +1,4 @@
-"""What a trial needs against what there is: the impossible is refused, not waited for."""
+"""Compares what is asked for with the machine and the cluster, before anything starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONNECT_SECONDS = 5.0
 def check_machine(request: SearchRequest, shape: TrialShape) -> None:
     """Refuse what this machine cannot run.
 
-    Ray's own count, which knows a container's limits, is compared when Ray has started.
+    Ray counts again when it has started: it knows a container's limits.
 
     Raises:
         UnfitError: Too few processors or GPUs.
@@ -49,18 +49,39 @@ def check_capacity(shape: TrialShape, num_cpus: float, num_gpus: float) -> None:
 
 
 def check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens: Ray itself would wait for minutes.
+    """Refuse an address at which nothing listens: Ray would wait for minutes, deaf to signals.
 
     Raises:
-        UnfitError: Nothing does.
+        UnfitError: Nothing does, or `auto` finds no cluster.
     """
-    listens_at = host_and_port(address)
+    at, source = _named_address(address)
+    listens_at = host_and_port(at)
     if listens_at is None:
-        return  # auto: Ray looks for it on this machine
+        raise UnfitError(f"{source} is {at!r}: give HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection(listens_at, timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise UnfitError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); start one "
-            "(`ray start --head`), correct --address, or leave it out to run on this machine"
+            f"no Ray cluster answers at {at} ({error.strerror or error}), which {source} names; "
+            f"start one (`ray start --head`), correct {source}, or leave --address out to run on "
+            "this machine"
+        ) from error
+
+
+def _named_address(address: str) -> tuple[str, str]:
+    """An address without `auto`, and what names it."""
+    if address != "auto":
+        return address, "--address"
+    named = os.environ.get("RAY_ADDRESS")
+    if named:
+        return named, "the variable RAY_ADDRESS"
+    from archsearch.engine.ray_private import resolved_address
+
+    try:
+        return resolved_address(address), "the file of the last `ray start` on this machine"
+    except ConnectionError as error:
+        raise UnfitError(
+            "--address auto finds no Ray cluster on this machine, and the variable RAY_ADDRESS is "
+            "not set: start one (`ray start --head`), give its HOST:PORT, or leave --address out "
+            "to run on this machine"
         ) from error

@@ -1,7 +1,7 @@
-"""Asks a Ray cluster, as a stranger or with a token, whether it answers.
+"""Asks a Ray cluster whether it answers, with a token or without one.
 
-A process of its own (`python -m archsearch.engine.cluster_probe ADDRESS`): Ray's way of
-authentication is one for a whole process, and a wrong token can end that process.
+It runs as a process of its own (`python -m archsearch.engine.cluster_probe ADDRESS`): Ray has one
+way of authentication for a whole process, and a wrong token can end that process.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Answer = Literal["open", "unauthenticated", "silent"]
 
 @dataclass(frozen=True)
 class ClusterAnswer:
-    """What came back.
+    """What the cluster answered.
 
     Attributes:
         answer: `open` if the request was served, `unauthenticated` if it was refused for its
             token or for having none, `silent` if there was no answer that says either.
         addresses: Of the cluster's living nodes, as far as the cluster tells.
-        told: Ray's own words for `silent`.
+        error: Ray's own words for `silent`.
     """
 
     answer: Answer
     addresses: list[str] = field(default_factory=list)
-    told: str = ""
+    error: str = ""
 
 
 def ask_cluster(address: str, *, with_token: bool) -> ClusterAnswer:
@@ -60,12 +60,12 @@ def ask_cluster(address: str, *, with_token: bool) -> ClusterAnswer:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return ClusterAnswer("silent", told="it does not answer")
+        return ClusterAnswer("silent", error="no answer within a minute and a half")
     try:
         return ClusterAnswer(**json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-        return ClusterAnswer("silent", told=last[:300])
+        last = (done.stderr.strip().splitlines() or ["no error output"])[-1]
+        return ClusterAnswer("silent", error=last[:300])
 
 
 def _ask(address: str) -> ClusterAnswer:
@@ -80,7 +80,7 @@ def _ask(address: str) -> ClusterAnswer:
     except AuthenticationError:
         return ClusterAnswer("unauthenticated")
     except (ConnectionError, RayError) as error:
-        return ClusterAnswer("silent", told=_line(error))
+        return ClusterAnswer("silent", error=_line(error))
 
 
 def _ask_client_server(address: str) -> ClusterAnswer:
@@ -92,7 +92,7 @@ def _ask_client_server(address: str) -> ClusterAnswer:
     except grpc.RpcError as error:
         if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             return ClusterAnswer("unauthenticated")
-        return ClusterAnswer("silent", told=_line(error.details()))
+        return ClusterAnswer("silent", error=_line(error.details()))
     host = target.rpartition(":")[0].strip("[]")
     return ClusterAnswer("open", _nodes_behind(address) if is_loopback(host) else [host])
 

@@ -49,9 +49,6 @@ RAY_TRAIN_DEFAULTS = {
 }
 """Variables of the actor that leads the workers of one trial."""
 
-LOCAL_OPTIONS = {"_node_ip_address": "127.0.0.1"}
-"""Options of `ray.init` that keep a Ray which starts here on loopback; see `ray_on_loopback`."""
-
 OUT_OF_HOST_MEMORY = "running low on memory"
 """Words of Ray's memory monitor in the error of a worker that it has killed."""
 
@@ -129,6 +126,15 @@ def ray_on_loopback() -> Iterator[None]:
     constants = _module("ray._private.ray_constants")
     with _replaced(constants, "ENABLE_RAY_CLUSTER", False):
         yield
+
+
+def local_options(folder: Path) -> dict[str, Any]:
+    """Options of `ray.init` for a Ray that starts here.
+
+    Args:
+        folder: For its sockets and logs.
+    """
+    return {"_node_ip_address": "127.0.0.1", "_temp_dir": str(folder)}
 
 
 def silence_worker_errors() -> None:

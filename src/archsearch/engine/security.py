@@ -11,12 +11,16 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from archsearch.addresses import is_loopback
 from archsearch.engine.cluster_probe import ClusterAnswer, ask_cluster
 from archsearch.engine.ray_private import enable_token_auth, has_token
 from archsearch.errors import UnfitError
+
+_PATH_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 
 HOW_TO_CLOSE = (
     "restart it with a token: on its first node `ray get-auth-token --generate`, then "
@@ -26,11 +30,17 @@ HOW_TO_CLOSE = (
 
 
 def token_path() -> Path | None:
-    """The file in which Ray looks for the token; None if a variable holds the token itself."""
+    """The file in which Ray looks for the token.
+
+    None if a variable holds the token itself, or if this user has no home folder.
+    """
     if os.environ.get("RAY_AUTH_TOKEN"):
         return None
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+    named = os.environ.get(_PATH_VARIABLE)
+    try:
+        return Path(named) if named else Path.home() / ".ray" / "auth_token"
+    except RuntimeError:  # HOME is not set, and the user's id has no name
+        return None
 
 
 def make_token() -> None:
@@ -51,6 +61,34 @@ def make_token() -> None:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def local_token() -> Iterator[None]:
+    """Give a Ray that starts in this block its token: this user's, else one of its own.
+
+    Where the home folder cannot be written (a container's user without a name, a read-only
+    image), the token is a file in a private folder that ends with the block.
+
+    Raises:
+        UnfitError: The user's token is readable by others and cannot be closed.
+    """
+    make_token()
+    protect_token()
+    path = token_path()
+    if os.environ.get("RAY_AUTH_TOKEN") or (path is not None and os.access(path, os.R_OK)):
+        yield
+        return
+    named = os.environ.get(_PATH_VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="archsearch-token-") as folder:
+        os.environ[_PATH_VARIABLE] = str(Path(folder) / "auth_token")
+        try:
+            make_token()
+            yield
+        finally:
+            del os.environ[_PATH_VARIABLE]
+            if named is not None:
+                os.environ[_PATH_VARIABLE] = named
+
+
 def readable_by_others(path: Path) -> bool:
     """Whether somebody else on this machine may read or change a file."""
     return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
@@ -63,12 +101,15 @@ def protect_token() -> str | None:
         UnfitError: It is somebody else's file, so it stays open.
     """
     path = token_path()
-    try:
-        if path is None or not readable_by_others(path):
-            return None
-        path.chmod(0o600)
-    except FileNotFoundError:
+    if path is None:
         return None
+    try:
+        if not readable_by_others(path):
+            return None
+    except OSError:  # it is not there, or in a folder that this user cannot enter
+        return None
+    try:
+        path.chmod(0o600)
     except OSError as error:
         if error.errno == errno.EROFS:  # a container's mounted secret: its mode is the mount's
             return None
@@ -81,26 +122,31 @@ def protect_token() -> str | None:
 
 
 def admit_cluster(address: str | None) -> list[str]:
-    """Refuse a Ray cluster that anybody who reaches it can use; send the token where one is asked.
+    """Refuse a Ray cluster that is open to everybody; send the token to one that asks for it.
 
     Args:
         address: As `--address`; None for a Ray that is started here.
 
     Returns:
-        What a person should know.
+        Sentences for the user.
 
     Raises:
-        UnfitError: The cluster listens beyond loopback and asks for no token, or for another
-            one than this machine has.
+        UnfitError: The cluster does not answer; or it listens beyond loopback and asks for no
+            token, or for another one than this machine has.
     """
     if address is None:
         return []
-    as_stranger = ask_cluster(address, with_token=False)
-    if as_stranger.answer == "open":
-        _check_nobody_else_can(address, as_stranger)
+    anonymous = ask_cluster(address, with_token=False)
+    if anonymous.answer == "open":
+        _check_nobody_else_can(address, anonymous)
         return []
-    if as_stranger.answer == "silent":
-        return []  # joining it will say what is wrong, or that it has woken up
+    if anonymous.answer == "silent":  # joining it might wait for minutes, deaf to signals
+        named = os.environ.get("RAY_ADDRESS") if address == "auto" else None
+        at = f"{named}, which the variable RAY_ADDRESS names" if named else address
+        raise UnfitError(
+            f"the Ray cluster at {at} does not answer: {anonymous.error}; look at it there "
+            "(`ray status`), and run the same command again"
+        )
     return _send_token(address)
 
 

@@ -1,4 +1,4 @@
-"""Ray: started on this machine or joined, Tune run once, everything ended again."""
+"""Runs a search's trials: starts Ray or joins a cluster, runs Tune once, ends both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,23 @@ from archsearch.engine.autoscaling import CapacityRequests
 from archsearch.engine.capacity import check_capacity
 from archsearch.engine.client import join
 from archsearch.engine.cluster import check_command_line, workers_environment
-from archsearch.engine.security import make_token, protect_token
+from archsearch.engine.ray_folder import choose_ray_folder
+from archsearch.engine.security import local_token
 from archsearch.errors import UnfitError
 from archsearch.phrases import plural
 from archsearch.search.request import SearchRequest
-from archsearch.search.run_state import RunState
+from archsearch.search.run_state import RunState, StoppedWhileWaitingError
 from archsearch.search.slots import TrialShape
 
+_LONGEST_REASON = 600
+"""Characters of Ray's own words in an error."""
+
 _LOCAL_OBJECT_STORE_BYTES = 128 * 1024 * 1024
-"""Little: data is mapped from one file, and results are small."""
+"""Small: workers map the data from one file, and their results are short."""
 
 
 def _load_ray() -> None:
-    """Set what Ray reads when it is imported, then import it, which takes seconds."""
+    """Set the variables that Ray reads at import, then import it, which takes seconds."""
     for key, value in ray_private.DRIVER_DEFAULTS.items():
         os.environ.setdefault(key, value)
     os.environ.update(ray_private.DRIVER_REQUIRED)
@@ -38,10 +42,17 @@ def _load_ray() -> None:
 
 
 @contextlib.contextmanager
-def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
+def ray_session(
+    request: SearchRequest, shape: TrialShape, say: Callable[[str], None] = lambda sentence: None
+) -> Iterator[str]:
     """Ray, started or joined; yields the folder of its logs on this machine.
 
     A Ray started here listens on loopback only and ends with the block.
+
+    Args:
+        request: Names the cluster to join, or how much to start here.
+        shape: Of the trials that are to run.
+        say: Takes a sentence that a person should read.
 
     Raises:
         UnfitError: Ray cannot be started, or the cluster cannot be joined.
@@ -49,43 +60,59 @@ def ray_session(request: SearchRequest, shape: TrialShape) -> Iterator[str]:
     _load_ray()
     import ray
 
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with contextlib.ExitStack() as starting:
-            starting.enter_context(ray_private.ray_leaves_sigterm_alone())
+        with contextlib.ExitStack() as environment:
             if request.address is not None:
-                check_command_line()
-                code = starting.enter_context(workers_environment())
-                options |= {"address": request.address, "runtime_env": code}
+                _join_cluster(request.address)
             else:
-                starting.enter_context(ray_private.ray_on_loopback())
-                options |= {
-                    "address": "local",  # whatever RAY_ADDRESS says
-                    "include_dashboard": False,
-                    "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
-                    "job_config": ray_private.job_without_folders(),
-                    **ray_private.LOCAL_OPTIONS,
-                    **_local_resources(request, shape),
-                }
-                make_token()
-                protect_token()
-            _join(request.address, options)
-        ray_private.silence_worker_errors()  # the director says a sentence
-        yield ray_private.session_folder()
+                environment.enter_context(local_token())
+                _start_here(request, shape, say)
+            ray_private.silence_worker_errors()  # the director reports them
+            yield ray_private.session_folder()
     finally:
         ray.shutdown()
 
 
-def _join(address: str | None, options: dict[str, Any]) -> None:
+def _join_cluster(address: str) -> None:
+    check_command_line()
+    with workers_environment() as code:
+        _init(f"join the Ray cluster at {address}", address=address, runtime_env=code)
+
+
+def _start_here(request: SearchRequest, shape: TrialShape, say: Callable[[str], None]) -> None:
+    folder, sentence = choose_ray_folder()
+    if sentence is not None:
+        say(sentence)
+    with ray_private.ray_on_loopback():
+        _init(
+            "start Ray",
+            address="local",  # whatever RAY_ADDRESS says
+            include_dashboard=False,
+            object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
+            job_config=ray_private.job_without_folders(),
+            **ray_private.local_options(folder),
+            **_local_resources(request, shape),
+        )
+
+
+def _init(what: str, **options: Any) -> None:
+    """Call `ray.init`, and say in a sentence what it says in many or in an exception's name.
+
+    Raises:
+        UnfitError: It failed, in whatever way: it raises a plain `Exception` when a slow machine
+            has not started it in time.
+    """
     try:
-        join(options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        what = f"join the Ray cluster at {address}" if address else "start Ray"
-        raise UnfitError(f"cannot {what}: {error}") from error
+        with ray_private.ray_leaves_sigterm_alone():
+            join({"log_to_driver": False, "logging_level": logging.ERROR} | options)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".") or type(error).__name__
+        hint = "; the same command tries again" if "time" in reason else ""
+        raise UnfitError(f"cannot {what}: {reason}{hint}") from error
 
 
 def _local_resources(request: SearchRequest, shape: TrialShape) -> dict[str, Any]:
-    """Room for as many trials as were asked for, even on fewer cores; else what there is."""
+    """CPUs for as many trials as were asked for, even on fewer cores; else all cores."""
     if request.concurrency is None:
         return {}
     wanted = request.concurrency * shape.total_cpus
@@ -104,7 +131,7 @@ class SlotCounter:
         self._next_count = -math.inf
 
     def __call__(self) -> int:
-        """The slots of now, at least one: an autoscaling cluster may start empty."""
+        """The number of slots now, at least one: an autoscaling cluster may start empty."""
         now = time.monotonic()
         if now >= self._next_count:
             self._next_count = now + self._REFRESH_SECONDS
@@ -112,7 +139,7 @@ class SlotCounter:
         return self.bounded(self._counted)
 
     def bounded(self, num_open: int) -> int:
-        """So many trials as may run at a time, of those that could."""
+        """`num_open`, but at most the request's `--concurrency`."""
         limit = self._request.concurrency
         return num_open if limit is None else min(num_open, limit)
 
@@ -145,9 +172,12 @@ def run_on_ray(run_state: RunState, request: SearchRequest, gpus_per_trial: floa
     """
     shape = request.shape(gpus_per_trial)
     _load_ray()
-    if run_state.stop_now:  # as it is only noticed again when Ray has started
-        return ""
-    with ray_session(request, shape) as logs:
+    with contextlib.ExitStack() as ending:
+        try:
+            with run_state.waiting():
+                logs = ending.enter_context(ray_session(request, shape, run_state.say))
+        except StoppedWhileWaitingError:
+            return ""
         _check_capacity(request, shape)
         slots = SlotCounter(request, shape)
         run_state.on_started(slots(), _devices())
@@ -166,7 +196,7 @@ def _check_capacity(request: SearchRequest, shape: TrialShape) -> None:
 
 
 def _devices() -> str:
-    """What Ray has, for a person."""
+    """A description of the cluster's resources for the user."""
     import ray
 
     there = ray.cluster_resources()
@@ -176,10 +206,10 @@ def _devices() -> str:
 
 
 def _resources(shape: TrialShape) -> Any:
-    """What a trial's actor asks Tune for, for itself.
+    """The resources of a trial's actor.
 
-    Several workers are placed by Ray Train, in a placement group of their own; it cannot use
-    Tune's. Then the actor only leads them, and asks for a byte, the least that Tune accepts.
+    Ray Train places several workers in a placement group of its own; it cannot use Tune's. Then
+    the actor only leads them and asks for one byte of memory, the least that Tune accepts.
     """
     from ray import tune
 
@@ -203,7 +233,7 @@ def _run_tune(
     )
 
     ray_private.keep_credentials_here()
-    # A lost worker is told by the director in a sentence, not by Tune in a traceback.
+    # The director reports a lost worker in a sentence; Tune would print a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     running_trials = RunningTrials(run_state)
     capacity_requests = CapacityRequests(shape, run_state.say)
@@ -214,7 +244,7 @@ def _run_tune(
                 slots(), slots.bounded(run_state.director.num_open), running_trials.num_waiting
             )
 
-    scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-"))
+    scratch = Path(tempfile.mkdtemp(prefix="archsearch-tune-")).absolute()
     with contextlib.ExitStack() as ending:
         ending.callback(shutil.rmtree, scratch, ignore_errors=True)
         ending.enter_context(ray_private.tune_stays_here(scratch))

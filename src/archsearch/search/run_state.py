@@ -1,11 +1,16 @@
-"""What a driver's loop and its threads share."""
+"""What a driver's loop, its threads and its signal handlers share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from archsearch.search.director import Director
+
+
+class StoppedWhileWaitingError(BaseException):
+    """Leaves a wait for somebody else; no `Exception`, which a library might catch."""
 
 
 class RunState:
@@ -19,6 +24,7 @@ class RunState:
         self.director = director
         self.error: BaseException | None = None
         self.stop_now = False
+        self._is_waiting = False
         self.on_started: Callable[[int, str], None] = lambda num_slots, devices: None
         self.say: Callable[[str], None] = lambda sentence: None
 
@@ -26,6 +32,28 @@ class RunState:
         """End the run with this error, unless there is one already."""
         self.error = self.error or error
         self.stop_now = True
+
+    def stop(self) -> None:
+        """End the run now; called by a signal's handler, which runs in the main thread.
+
+        Raises:
+            StoppedWhileWaitingError: The main thread waits in `waiting`.
+        """
+        self.stop_now = True
+        if self._is_waiting:
+            self._is_waiting = False
+            raise StoppedWhileWaitingError
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block of the main thread that waits for others, and that `stop` leaves at once."""
+        self._is_waiting = not self.stop_now
+        try:
+            if self.stop_now:
+                raise StoppedWhileWaitingError
+            yield
+        finally:
+            self._is_waiting = False
 
     def guarded(self, action: Callable[[], Any], otherwise: Any) -> Any:
         """The action's answer, or `otherwise` once something has gone wrong."""
