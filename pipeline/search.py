@@ -27,7 +27,8 @@ app = new_app(
     "that has finished. Nothing that was trained is trained again. Ctrl-C once finishes the "
     "running epochs, twice stops now; both can be continued.\n\n"
     "Exit codes: 0 ok, 2 wrong option, name or space file, 3 the machine, the data or the record "
-    "cannot be used, 4 no trial completed, 130 after Ctrl-C, 143 after SIGTERM.",
+    "cannot be used, 4 no trial completed, 130 after Ctrl-C, 143 after SIGTERM, SIGHUP, SIGUSR1 "
+    "or SIGUSR2.",
     "python -m pipeline.search --space wrn_vs_resnext",
     "python -m pipeline.search --space mine.yaml --data fashion_mnist --time-budget 2h",
     "python -m pipeline.search --space all_families --trials 40 --max-params 2M --name first",

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from archsearch.command_line import command_line
 from archsearch.doctor.check_result import CheckResult
 from archsearch.doctor.security import security_findings
+from archsearch.engine.ray_folder import LONGEST_BYTES, named_folder_problem
 from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.record.paths import RunsFolder
 from archsearch.record.status import search_status
@@ -41,6 +42,7 @@ def examine(runs_dir: Path, tracking_uri: str | None = None) -> list[CheckResult
         _devices,
         _memory,
         lambda: _disk(runs),
+        _temporary_folder,
         lambda: _searches(runs),
         lambda: security_findings(runs),  # before MLflow is opened, which sets what it reads
         lambda: _tracking(runs, tracking_uri),
@@ -127,6 +129,15 @@ def _disk(runs: RunsFolder) -> Iterator[CheckResult]:
     free = shutil.disk_usage(folder).free
     advice = None if free >= FREE_DISK else "free some space, or choose another --runs-dir"
     yield CheckResult("runs folder", f"{runs.root}: {free / _GIB:.1f} GiB free", advice)
+
+
+def _temporary_folder() -> Iterator[CheckResult]:
+    about, problem = "temporary folder", named_folder_problem()
+    if problem is None:
+        yield CheckResult(about, tempfile.gettempdir())
+        return
+    advice = f"name one by RAY_TMPDIR, of at most {LONGEST_BYTES - 4} bytes; a search takes /tmp"
+    yield CheckResult(about, problem, advice)
 
 
 def _searches(runs: RunsFolder) -> Iterator[CheckResult]:

@@ -20,21 +20,34 @@ def choose_ray_folder() -> tuple[Path, str | None]:
     cannot be used, one in /tmp.
 
     Returns:
-        The folder, and a sentence for a person where a variable is not obeyed.
+        The folder, and a sentence for the user where a variable is not obeyed.
     """
-    sentence = None
-    variable = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), None)
-    if variable is not None:
-        named = Path(os.environ[variable]).absolute()
-        folder = named / "ray"
-        problem = "is not there" if not named.is_dir() else _problem(folder)
-        if problem is None:
-            return folder, None
-        sentence = f"{variable} ({named}) {problem}: Ray keeps its sockets and logs in {{}}."
+    named = _named_folder()
+    problem = named_folder_problem()
+    if named is not None and problem is None:
+        return named / "ray", None
     usual = _USUAL / "ray"
     if _problem(usual) is not None:  # of another user, who has closed it
         usual = Path(tempfile.mkdtemp(prefix="ray-", dir=_USUAL if _USUAL.is_dir() else None))
-    return usual, sentence and sentence.format(usual)
+    return usual, problem and f"{problem}: Ray keeps its sockets and logs in {usual}."
+
+
+def named_folder_problem() -> str | None:
+    """Why Ray cannot use the folder that a variable names; None if it can, or none names one."""
+    named = _named_folder()
+    if named is None:
+        return None
+    problem = _problem(named / "ray") if named.is_dir() else "is not there"
+    return problem and f"{_variable()} ({named}) {problem}"
+
+
+def _named_folder() -> Path | None:
+    variable = _variable()
+    return None if variable is None else Path(os.environ[variable]).absolute()
+
+
+def _variable() -> str | None:
+    return next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), None)
 
 
 def _problem(folder: Path) -> str | None:

@@ -20,7 +20,7 @@ from archsearch.engine.client import join
 from archsearch.engine.cluster import check_command_line, workers_environment
 from archsearch.engine.ray_folder import choose_ray_folder
 from archsearch.engine.security import local_token
-from archsearch.errors import UnfitError
+from archsearch.errors import ArchsearchError, UnfitError
 from archsearch.phrases import plural
 from archsearch.search.request import SearchRequest
 from archsearch.search.run_state import RunState, StoppedWhileWaitingError
@@ -105,6 +105,8 @@ def _init(what: str, **options: Any) -> None:
     try:
         with ray_private.ray_leaves_sigterm_alone():
             join({"log_to_driver": False, "logging_level": logging.ERROR} | options)
+    except ArchsearchError:  # a signal's handler has raised it
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".") or type(error).__name__
         hint = "; the same command tries again" if "time" in reason else ""

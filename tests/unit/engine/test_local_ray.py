@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from archsearch.driver.signals import InterruptedSearchError
 from archsearch.engine import ray_folder
 from archsearch.engine.capacity import check_answers
-from archsearch.engine.ray_folder import LONGEST_BYTES, choose_ray_folder
+from archsearch.engine.ray_folder import LONGEST_BYTES, choose_ray_folder, named_folder_problem
 from archsearch.engine.security import local_token, token_path
 from archsearch.engine.session import _init
 from archsearch.errors import UnfitError
@@ -67,6 +68,7 @@ def test_one_that_cannot_be_used_is_named_and_another_is_taken(
     assert told.startswith(f"{variable} (")
     assert problem in told
     assert str(folder) in told
+    assert told.startswith(str(named_folder_problem()))
 
 
 def test_the_usual_folder_of_another_user_is_left_to_them(
@@ -137,3 +139,12 @@ def test_whatever_ray_raises_at_its_start_is_a_sentence(monkeypatch: pytest.Monk
         "cannot start Ray: The current node timed out during startup. This could happen because; "
         "the same command tries again"
     )
+
+
+def test_a_signal_while_ray_starts_is_no_failure_of_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: object) -> None:
+        raise InterruptedSearchError(143)
+
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(InterruptedSearchError):
+        _init("start Ray", address="local")
