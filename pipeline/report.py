@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline._main import new_app, run
-from pipeline._options import Database, RunsDir
+from pipeline._options import Database, RunsDir, folder
 from pipeline._record import SearchName
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 app = new_app(
     "Write a search's report: report.html (one page that opens offline), report.md, "
-    "trials.parquet and epochs.parquet, all in the search's folder. Works while the search runs, "
-    "and writes nothing to its record. Exit codes: 0 written, 2 no such search, 3 the record "
-    "cannot be read or a file cannot be written.",
+    "trials.parquet and epochs.parquet, in the search's folder or in --output. Works while the "
+    "search runs, and writes nothing to its record. Exit codes: 0 written, 2 no such search, 3 "
+    "the record cannot be read or a file cannot be written.",
     "python -m pipeline.report first",
     "python -m pipeline.report first --watch --open",
 )
@@ -30,6 +30,15 @@ def report(
     name: SearchName,
     runs_dir: RunsDir = Path("runs"),
     database: Database = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder,
+            metavar="FOLDER",
+            help="Where the files go, such as for a search in a folder that may only be read; by "
+            "default the search's folder.",
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -62,10 +71,10 @@ def report(
         first = False
 
     if watch:
-        watch_report(name, runs_dir, database, on_written=told)
+        watch_report(name, runs_dir, database, folder=output, on_written=told)
     else:
         recorded = recorded_search_of(name, runs_dir, database)
-        told(write_report(recorded), recorded)
+        told(write_report(recorded, folder=output), recorded)
 
 
 if __name__ == "__main__":

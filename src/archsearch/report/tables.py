@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.files import atomic_writer
 from archsearch.record.cells import finite
+from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, IntRange
 from archsearch.training.result import EpochResult
@@ -63,16 +64,22 @@ def epochs_table(recorded: RecordedSearch) -> pa.Table:
     return pa.table([array for array, _ in arrays.values()], schema=schema)
 
 
-def write_tables(recorded: RecordedSearch) -> tuple[Path, Path]:
-    """Write `trials.parquet` and `epochs.parquet` into the search's folder; their paths."""
+def write_tables(recorded: RecordedSearch, paths: SearchPaths | None = None) -> tuple[Path, Path]:
+    """Write `trials.parquet` and `epochs.parquet`; their paths.
+
+    Args:
+        recorded: What the search left behind.
+        paths: Of the folder that takes them; None takes the search's.
+    """
+    paths = paths or recorded.paths
     tables = (
-        (recorded.paths.trials_table, trials_table(recorded)),
-        (recorded.paths.epochs_table, epochs_table(recorded)),
+        (paths.trials_table, trials_table(recorded)),
+        (paths.epochs_table, epochs_table(recorded)),
     )
     for path, table in tables:
         with atomic_writer(path) as handle:
             pq.write_table(table, handle, compression="zstd")
-    return recorded.paths.trials_table, recorded.paths.epochs_table
+    return paths.trials_table, paths.epochs_table
 
 
 def _trial_columns(recorded: RecordedSearch) -> list[_Column]:
