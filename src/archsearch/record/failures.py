@@ -19,6 +19,17 @@ BUSY_SECONDS = 30.0
 
 _RESTORE = "restore a copy of the search's folder, or start another search by --name"
 
+_WITHOUT_LOCKS = (
+    "SQLITE_PROTOCOL",
+    "SQLITE_NOLFS",
+    "SQLITE_IOERR_SHM",
+    "SQLITE_IOERR_LOCK",
+    "SQLITE_IOERR_RDLOCK",
+    "SQLITE_IOERR_UNLOCK",
+    "SQLITE_IOERR_CHECKRESERVEDLOCK",
+)
+"""How SQLite's names for what a file system refuses begin."""
+
 
 class DamagedRecordError(UnfitError):
     """What the record says cannot be true."""
@@ -41,9 +52,9 @@ def explained(label: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise _unusable(label, str(error.orig)) from error
+        raise _unusable(label, error.orig or error) from error
     except sqlite3.OperationalError as error:
-        raise _unusable(label, str(error)) from error
+        raise _unusable(label, error) from error
     except IntegrityError as error:
         raise ConflictError(
             f"the record {label} has refused a row that contradicts another one ({error.orig}), "
@@ -62,7 +73,8 @@ def explained(label: str) -> Iterator[None]:
         raise UnfitError(f"the record {label} cannot be used ({error}): check the host") from error
 
 
-def _unusable(label: str, text: str) -> UnfitError:
+def _unusable(label: str, error: BaseException) -> UnfitError:
+    text, kind = str(error), str(getattr(error, "sqlite_errorname", ""))
     if "decode" in text or "no such" in text:
         return damaged(label, "text in it is not UTF-8" if "decode" in text else text)
     advice = "check that it can be reached and written"
@@ -71,6 +83,12 @@ def _unusable(label: str, text: str) -> UnfitError:
         advice = (
             f"its lock has been held for {BUSY_SECONDS:.0f} s by {holder}; end that, then "
             "run the same command again"
+        )
+    elif kind.startswith(_WITHOUT_LOCKS):
+        text = f"{text}, {kind}"
+        advice = (
+            "its file system has no locks or no shared memory, as some network mounts: put it on "
+            "a disk of this machine by --runs-dir, or on a server by --database"
         )
     elif "full" in text or "disk I/O" in text:
         advice = "free disk space, then run the same command again: it continues"
