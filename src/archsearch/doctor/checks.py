@@ -170,14 +170,24 @@ def _tracking(runs: RunsFolder, uri: str | None) -> Iterator[CheckResult]:
         return
     for told in cautions(store):
         yield CheckResult("tracking", told, "see docs/threat-model.md")
-    from archsearch.tracking.client import open_client, sentence
+    from archsearch.tracking.client import (
+        FIRST_WITH_MODELS,
+        open_client,
+        sentence,
+        server_version,
+    )
     from archsearch.tracking.mlflow_import import BACKGROUND_TIMEOUT_SECONDS
 
     try:
         client = open_client(store, BACKGROUND_TIMEOUT_SECONDS)
         found = len(client.search_experiments(max_results=1000))
+        version = server_version(store)
     except Exception as error:
         advice = "start it or correct --tracking-uri; searches run without it, and deliver later"
         yield CheckResult("tracking", f"{store.label}: {sentence(error)}", advice)
+        return
+    if version is not None and version < FIRST_WITH_MODELS:
+        told = f"{store.label}: answers, with MLflow {version}, which takes runs but no models"
+        yield CheckResult("tracking", told, f"promotion needs {FIRST_WITH_MODELS} or newer there")
         return
     yield CheckResult("tracking", f"{store.label}: answers, {found} experiments")

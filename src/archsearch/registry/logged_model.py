@@ -57,7 +57,7 @@ def log_model(
             tags=lineage(candidate, reading),
             model_type="classifier",
         )
-    if str(model.status) != "READY":
+    if str(model.status) != "READY" or not _has_files(client, model):
         model = _upload(client, model, candidate, network, images)
     _link(client, model, run_id, candidate, reading)
     return model
@@ -79,6 +79,12 @@ def _find(client: MlflowClient, experiment: str, key: str) -> LoggedModel | None
         [experiment], f"tags.`{translation.UNIQUE_TAG}` = '{key}'", max_results=1
     )
     return found[0] if found else None
+
+
+def _has_files(client: MlflowClient, model: LoggedModel) -> bool:
+    """Whether the files of a model are there: somebody may have removed them from the store."""
+    listed = client.list_logged_model_artifacts(model.model_id)
+    return any(Path(each.path).name == "MLmodel" for each in listed)
 
 
 def _upload(

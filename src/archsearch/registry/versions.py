@@ -21,7 +21,14 @@ from archsearch.errors import PromotionRefusedError, UnfitError, UsageError
 from archsearch.files import user_cache_dir
 from archsearch.registry.registered_version import RegisteredVersion
 from archsearch.tracking import translation as translation
-from archsearch.tracking.client import is_missing, open_client, sentence, transport_errors
+from archsearch.tracking.client import (
+    FIRST_WITH_MODELS,
+    is_missing,
+    open_client,
+    sentence,
+    server_version,
+    transport_errors,
+)
 from archsearch.tracking.store import TrackingStore
 
 if TYPE_CHECKING:
@@ -66,12 +73,28 @@ def open_registry(store: TrackingStore, model: str) -> Iterator[Registry]:
     client = open_client(store)
     with _lock(store, model):
         try:
+            _require_models(store)
             yield Registry(client, store)
         except transport_errors() as error:
             raise UnfitError(
                 f"the model registry at {store.label} fails ({sentence(error)}); call this again: "
                 "what was done is not done twice"
             ) from error
+
+
+def _require_models(store: TrackingStore) -> None:
+    """Refuse a server without logged models: it would answer each call that it knows no such one.
+
+    Raises:
+        UnfitError: It is such a server.
+    """
+    version = server_version(store)
+    if version is not None and version < FIRST_WITH_MODELS:
+        raise UnfitError(
+            f"the tracking server at {store.label} runs MLflow {version}: it takes runs, but a "
+            f"promotion needs MLflow {FIRST_WITH_MODELS} or newer there. Upgrade the server, or "
+            "promote into another store by --tracking-uri; nothing was changed"
+        )
 
 
 def _lock(store: TrackingStore, model: str) -> filelock.BaseFileLock:
@@ -117,9 +140,20 @@ class Registry:
         self.store = store
 
     def holder(self, model: str, alias: str) -> RegisteredVersion | None:
-        """The version that has an alias now, if any."""
+        """The version that has an alias now, if any; an alias of no version is taken away."""
+        from mlflow.exceptions import MlflowException
+
         number = self.aliases(model).get(alias)
-        return None if number is None else self._read(model, number)
+        if number is None:
+            return None
+        try:
+            return self._read(model, number)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+        # Whoever deleted the version has left its alias: nobody else may get it while it is there.
+        self.client.delete_registered_model_alias(model, alias)
+        return None
 
     def _read(self, model: str, number: str) -> RegisteredVersion:
         return RegisteredVersion.of(self.client.get_model_version(model, number))

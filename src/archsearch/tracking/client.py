@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from packaging.version import InvalidVersion, Version
 
 from archsearch.addresses import without_proxy_for_loopback
 from archsearch.errors import UnfitError
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 class UnknownRunError(Exception):
     """A message speaks of a run that the server was never told of."""
 
+
+FIRST_WITH_MODELS = Version("3.0")
+"""The first MLflow whose servers have logged models; earlier ones take runs."""
 
 # Sent again, these would be refused again. Everything else is taken for temporary, wrong
 # passwords included: nothing is lost by keeping a message until somebody corrects the password.
@@ -76,6 +80,25 @@ def close_client(client: MlflowClient) -> None:
         engine = getattr(store, "engine", None)
         if engine is not None:
             engine.dispose()
+
+
+def server_version(store: TrackingStore) -> Version | None:
+    """Which MLflow a tracking server runs; None where there is no server or it does not say.
+
+    Raises:
+        Exception: One of `transport_errors`: the server does not answer.
+    """
+    if not store.is_server:
+        return None
+    from mlflow.utils import credentials, rest_utils
+
+    untyped: Any = rest_utils
+    host: Any = credentials
+    answer = untyped.http_request(host.get_default_host_creds(store.uri), "/version", "GET")
+    try:
+        return Version(answer.text.strip()) if answer.status_code == 200 else None
+    except InvalidVersion:
+        return None
 
 
 def is_refusal(error: BaseException, store: TrackingStore) -> bool:

@@ -20,6 +20,7 @@ from archsearch.record.trial import SearchRow
 from archsearch.redaction import redact, shown_address
 from archsearch.sqlite_files import sqlite_uri
 from archsearch.tracking.mlflow_import import new_sqlite_store
+from archsearch.tracking.upkeep import follow_folder, migrate_store
 
 DATABASE_BACKENDS = ("postgresql", "mysql", "mssql")
 _ALLOWED = (
@@ -75,11 +76,14 @@ class TrackingStore:
     def prepare(self) -> None:
         """Make an SQLite store that is not there yet, or see that a database answers.
 
+        The runs folder's own store is migrated, after a copy, when MLflow was upgraded, and
+        follows its folder when that was moved.
+
         At any time, from any process.
 
         Raises:
-            UnfitError: Its folder cannot be written, or the file is another one's; or the
-                database does not let us in.
+            UnfitError: Its folder cannot be written, or the file is another one's or of another
+                MLflow; or the database does not let us in.
         """
         if self.sqlite is None:
             if not self.is_server:
@@ -90,7 +94,10 @@ class TrackingStore:
             with filelock.FileLock(self.sqlite.with_name(f".{self.sqlite.name}.lock")):
                 if not self.sqlite.exists():
                     self._create(self.sqlite)
-            _check_sqlite(self.sqlite)
+                _check_sqlite(self.sqlite)
+                migrate_store(self.sqlite, self.label, is_own=self.key == OWN_STORE)
+                if self.key == OWN_STORE and self.artifacts is not None:
+                    follow_folder(self.sqlite, self.artifacts)
         except (OSError, sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "orig", error)
             raise UnfitError(
