@@ -7,11 +7,9 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 from archsearch.errors import UnfitError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,18 @@ DEFAULT = ACCURACY
 
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType({each.metric: each for each in (ACCURACY,)})
 """What a space can ask for, by the name that it asks by."""
+
+
+def called_by_metric(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A `dict_factory` of `dataclasses.asdict`: the field `value` is called by its metric.
+
+    Which metric that is, the field `objective` beside it says, which is left out.
+    """
+    objective = dict(fields).get("objective")
+    if objective is None:
+        return dict(fields)
+    names = {"value": objective["metric"]}
+    return {names.get(name, name): value for name, value in fields if name != "objective"}
 
 
 def objective_named(metric: str) -> Objective:

@@ -154,6 +154,10 @@ def test_it_decides_as_its_mirror_image_does(pair: dict[str, Any]) -> None:
     assert [one.num_wrongly_stopped for one in lows.values()] == [
         one.num_wrongly_stopped for one in highs.values()
     ]
+    for trials, metric in ((low, "val_loss"), (high, "val_accuracy")):
+        bests = [one["best"] for one in verdict(trials).as_json()["families"].values()]
+        assert bests
+        assert all(set(best) == {"number", "name", "arm", metric} for best in bests)
     pairs = [[p.share for p in verdict(trials).pairs] for trials in (low, high)]
     assert pairs[0] == pairs[1]
     finalists = [confirmed(trials) for trials in (low, high)]

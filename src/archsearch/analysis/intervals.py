@@ -32,6 +32,9 @@ class Interval:
 def wilson_interval(successes: int, trials: int, level: float = DEFAULT_LEVEL) -> Interval:
     """The score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209).
 
+    Right for counts alone: of images, or of trials. The value of an objective that is no share of
+    images has none of these.
+
     Raises:
         ValueError: `0 <= successes <= trials`, `trials >= 1` or `0 < level < 1` does not hold.
     """

@@ -1,9 +1,9 @@
 """Which family wins at matched cost: distributions, not two winners; or that nobody can tell yet.
 
 **Estimand.** For families A and B of a space: the probability that a member of A, drawn as the
-random arm draws (uniformly within the family, training fields included), ends with a higher
-validation accuracy at full fidelity than such a member of B *that costs the same*; equal
-accuracies count half. "The same" is within a factor of `edf.CALIPER` in parameters, in MACs of one
+random arm draws (uniformly within the family, training fields included), ends with a better
+value of the objective at full fidelity than such a member of B *that costs the same*; equal
+values count half. "The same" is within a factor of `edf.CALIPER` in parameters, in MACs of one
 image or in seconds of full training, nearer pairs weighing more (`edf.nearness`). Costs at which
 both families have members weigh by how many pairs they give. One half means that neither is
 better; it says nothing of the best member that a search can find in either.
@@ -33,7 +33,7 @@ from archsearch.analysis.members import Budget, Population, device_seconds, popu
 from archsearch.analysis.plan_more import More, more_needed
 from archsearch.analysis.superiority import MIN_MEMBERS, Contest, Superiority, contest
 from archsearch.analysis.verdict_text import verdict_sentence
-from archsearch.objective import DEFAULT
+from archsearch.objective import DEFAULT, Objective, called_by_metric
 from archsearch.record.trial import TrialRecord, incumbent
 
 
@@ -45,12 +45,14 @@ class BestOfFamily:
         number: The trial's.
         name: The variant's.
         arm: Who proposed it.
+        objective: What the value is of.
         value: The best of many readings, so too good by a little (winner's curse).
     """
 
     number: int
     name: str
     arm: str
+    objective: Objective
     value: float
 
     @property
@@ -120,7 +122,7 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as one JSON object."""
-        return asdict(self) | {"is_decided": self.is_decided}
+        return asdict(self, dict_factory=called_by_metric) | {"is_decided": self.is_decided}
 
 
 def verdict(
@@ -208,7 +210,7 @@ def _best(trials: Sequence[TrialRecord], family: str) -> BestOfFamily | None:
     best = incumbent([trial for trial in trials if trial.family == family])
     if best is None or best.value is None:
         return None
-    return BestOfFamily(best.number, best.name, best.arm, best.value)
+    return BestOfFamily(best.number, best.name, best.arm, best.objective, best.value)
 
 
 def _seconds_each(trials: Sequence[TrialRecord]) -> float | None:

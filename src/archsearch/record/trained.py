@@ -94,7 +94,7 @@ def find_candidate(
         database: The record.
         search: Whose trial.
         runs: Where its files are.
-        number: Which trial; by default the best one by validation accuracy.
+        number: Which trial; by default the best one by the search's objective.
 
     Raises:
         UsageError: There is no such trial.

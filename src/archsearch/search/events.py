@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from archsearch.objective import Objective
+from archsearch.objective import Objective, called_by_metric
 from archsearch.record.trial import TrialRecord
 
 
@@ -125,15 +125,7 @@ Listener = Callable[[Event], None]
 
 def as_json(event: Event) -> dict[str, Any]:
     """The event as one JSON object, its kind first; a value is called by its metric."""
-    return {"event": event.kind, **asdict(event, dict_factory=_with_metric)}
-
-
-def _with_metric(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    objective = dict(fields).get("objective")
-    if objective is None:
-        return dict(fields)
-    names = {"value": objective["metric"]}
-    return {names.get(name, name): value for name, value in fields if name != "objective"}
+    return {"event": event.kind, **asdict(event, dict_factory=called_by_metric)}
 
 
 def trial_ended(trial: TrialRecord) -> TrialEnded:
