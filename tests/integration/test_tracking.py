@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 import sqlite3
@@ -24,7 +25,9 @@ from archsearch.record.messages import SearchEnded, WinnerRead
 from archsearch.record.outbox import Outbox
 from archsearch.record.paths import RunsFolder
 from archsearch.tracking.client import open_client
+from archsearch.tracking.exposure import Exposure
 from archsearch.tracking.sender import Sender, deliver
+from archsearch.tracking.server import TrackingServer
 from archsearch.tracking.store import TrackingStore, tracking_store
 from archsearch.tracking.views import TRIALS, view_links, view_path
 from tests.requirements import skip_or_fail
@@ -459,3 +462,13 @@ def test_the_lease_of_the_driver_is_not_touched(store: TrackingStore, record: Re
     deliver(record.database, record.search.id, store)
     record.add_trial(0)  # still the writer
     assert lease.is_live(record.database, record.search.id)
+
+
+def test_pages_of_a_store_that_was_removed_end_with_what_to_do(tmp_path: Path) -> None:
+    runs = RunsFolder(tmp_path / "runs")
+    store = tracking_store(runs)
+    with TrackingServer(store, free_port(), Exposure(), runs.mlflow) as server:
+        server.wait_until_ready()
+        shutil.rmtree(runs.mlflow)
+        with pytest.raises(UnfitError, match=r"removed or replaced.* start them again"):
+            server.wait()

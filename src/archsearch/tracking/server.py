@@ -16,6 +16,7 @@ from typing import IO
 
 from archsearch.addresses import open_directly, without_proxy_for_loopback
 from archsearch.errors import UnfitError
+from archsearch.files import FileIdentity, file_identity
 from archsearch.redaction import redact
 from archsearch.tracking.exposure import LOOPBACK, Exposure
 from archsearch.tracking.store import TrackingStore
@@ -43,6 +44,7 @@ class TrackingServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._signal: int | None = None
+        self._file: FileIdentity | None = None
         self._handlers: dict[int, signal._HANDLER] = {}
 
     @property
@@ -59,6 +61,7 @@ class TrackingServer:
         """
         _check_port(self._exposure.host, self._port)
         self._store.prepare()
+        self._file = None if self._store.sqlite is None else file_identity(self._store.sqlite)
         self._log = tempfile.TemporaryFile()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._handlers[number] = signal.signal(number, self._on_signal)
@@ -121,11 +124,16 @@ class TrackingServer:
         """Serve until a signal comes; the exit code that is due (130 after Ctrl-C).
 
         Raises:
-            UnfitError: The server ended by itself.
+            UnfitError: The server ended by itself, or serves a store that is no longer there.
         """
         while self._signal is None:
             if self._running().poll() is not None:
                 raise UnfitError(f"MLflow's server ended: {self._last_words()}")
+            if self._store.sqlite is not None and file_identity(self._store.sqlite) != self._file:
+                raise UnfitError(
+                    f"the tracking store {self._store.label} was removed or replaced, and these "
+                    "pages would go on showing the old one: start them again"
+                )
             time.sleep(0.2)
         return 128 + self._signal
 

@@ -43,21 +43,17 @@ def migrate_store(path: Path, label: str, *, is_own: bool) -> None:
         return
     configure(FOREGROUND_TIMEOUT_SECONDS)
     import_quietly()
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
     from mlflow.store.db import utils
 
     private: Any = utils
-    scripts = ScriptDirectory.from_config(private._get_alembic_config(""))
+    scripts = private.ScriptDirectory.from_config(private._get_alembic_config(""))
     if present in scripts.get_heads():
         return
-    try:
-        scripts.get_revision(present)
-    except CommandError:
+    if present not in {script.revision for script in scripts.walk_revisions()}:
         raise UnfitError(
             f"the tracking store {label} was made by a newer MLflow than the installed one (its "
             f"tables are {present}): install that MLflow here"
-        ) from None
+        )
     if not is_own:
         uri = shlex.quote(sqlite_uri(path))
         raise UnfitError(

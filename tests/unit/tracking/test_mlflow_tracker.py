@@ -17,7 +17,7 @@ from archsearch.tracking.sender import Delivery, Sender, deliver
 from archsearch.tracking.sender_lease import SenderLease
 from archsearch.tracking.store import TrackingStore
 from archsearch.tracking.tracker import Tracker
-from tests.tracking_support import Recorded, mlflow_contents, of_search, whole_search
+from tests.tracking_support import IDENTITY, Recorded, mlflow_contents, of_search, whole_search
 
 STORE = TrackingStore("http://127.0.0.1:1", "http://127.0.0.1:1", "fake")
 
@@ -160,8 +160,10 @@ def test_a_refused_message_is_parked_with_one_warning_and_the_rest_arrives(
 ) -> None:
     whole_search(record)
     told(record, client)
-    record.start(identity={"seed": 1})  # MLflow refuses a changed parameter, now and for ever
-    record.start(identity={"seed": 2})
+    record.start(
+        identity=IDENTITY | {"seed": 1}
+    )  # MLflow refuses a changed parameter, now and for ever
+    record.start(identity=IDENTITY | {"seed": 2})
     record.add_trial(3)
     record.add_epochs(3, 1, 1)
     warnings: list[str] = []
