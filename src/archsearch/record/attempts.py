@@ -52,7 +52,8 @@ def read_attempts(database: Database, search_id: int) -> list[AttemptRecord]:
     )
     with database.read() as connection:
         return [
-            database.validated(_ATTEMPT, row, "an attempt") for row in connection.execute(query)
+            database.validated(_ATTEMPT, row, "an attempt")
+            for row in connection.execute(query).all()
         ]
 
 

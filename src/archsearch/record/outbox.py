@@ -135,4 +135,5 @@ def read_messages(
     Raises:
         DamagedRecordError: One of them is none.
     """
-    return [_message(database, row) for row in connection.execute(query)]
+    # All rows first: one that is refused would leave its result, and so an old view, open.
+    return [_message(database, row) for row in connection.execute(query).all()]

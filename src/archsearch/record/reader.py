@@ -160,5 +160,5 @@ def read_refusals(database: Database, search_id: int) -> list[Refusal]:
         )
         return [
             database.validated(_REFUSAL, row, "a refused draw")
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         ]

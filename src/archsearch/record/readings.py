@@ -79,7 +79,7 @@ def read_readings(database: Database, search_id: int) -> list[TestReading]:
     columns = t.test_readings.c
     query = sa.select(t.test_readings).where(columns.search_id == search_id).order_by(columns.id)
     with database.read() as connection:
-        return [_reading(database, row) for row in connection.execute(query)]
+        return [_reading(database, row) for row in connection.execute(query).all()]
 
 
 def keep_reading(
