@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -228,7 +229,9 @@ def search(
     )
     with open_display("json" if json else "quiet" if quiet else "auto") as display:
         result = run_search(request, display, read_test_again=read_test_again)
-    if not json:
+    if json:
+        print(json_module.dumps({"event": "result", **result.as_json()}), flush=True)
+    else:
         print_summary(result, request, Console())
     sys.exit(result.exit_code)
 

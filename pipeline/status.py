@@ -31,7 +31,12 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how searches stand."""
-    from archsearch.analysis.winner import standing_json, standing_lines, standing_of
+    from archsearch.analysis.winner import (
+        no_better_than_constant,
+        standing_json,
+        standing_lines,
+        standing_of,
+    )
     from archsearch.record.paths import RunsFolder
     from archsearch.record.status import all_statuses, render, render_overview, search_status
 
@@ -39,8 +44,10 @@ def status(
     if name is not None:
         one = search_status(runs, name, database)
         standing = standing_of(one)
-        told = one.as_json() | standing_json(*standing)
-        text = "\n".join([render(one), *standing_lines(*standing)])
+        caution = no_better_than_constant(one.search, one.trials)
+        told = one.as_json() | {"caution": caution} | standing_json(*standing)
+        first = [] if caution is None else [f"{caution}."]
+        text = "\n".join([*first, render(one), *standing_lines(*standing)])
         print(json_module.dumps(told, indent=2) if json else text)
         return
     readable, errors = all_statuses(runs, database)

@@ -12,9 +12,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def plural(count: int, what: str) -> str:
-    """`1 trial`, `20 trials`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def plural(count: int, what: str, many: str | None = None) -> str:
+    """`1 trial`, `20 trials`; `many` is the plural where it takes more than an s."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {many or what + 's'}"
 
 
 def a_or_an(noun: str) -> str:

@@ -129,9 +129,12 @@ class Confirmed:
         finalist: The search's own run.
         runs: Its confirm runs, by number, whatever became of them.
         mean: Of the values of the completed ones; None without any.
-        estimate: Of the objective's value that the variant is trained to, whatever the
-            seed, with a 95 % interval; None without a completed run. See `confirmed`.
+        estimate: Of the objective's value that the variant is trained to, whatever the seed and
+            whichever images it is validated on, with a 95 % interval; None without a completed
+            run. See `confirmed`.
         probability_best: That the variant is the best of the finalists that were confirmed.
+        num_wanted: Its runs when the search is complete; those there are, where that is unknown.
+        covers_images: Whether the interval covers other images, too, and not other seeds alone.
     """
 
     finalist: TrialRecord
@@ -139,6 +142,8 @@ class Confirmed:
     mean: float | None
     estimate: Interval | None
     probability_best: float
+    num_wanted: int = 0
+    covers_images: bool = False
 
     @property
     def name(self) -> str:
@@ -161,7 +166,9 @@ class Confirmed:
         return any(run.outcome in OWN_FAILURES for run in self.runs)
 
 
-def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
+def confirmed(
+    trials: Sequence[TrialRecord], *, num_images: int | None = None, num_seeds: int = 0
+) -> list[Confirmed]:
     """What the confirm runs say of each finalist that has any, best first.
 
     The mean of a finalist's runs is unbiased for that finalist, but the largest mean is not for
@@ -171,11 +178,19 @@ def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
     estimator of Andrews, Kitagawa & McCloskey (2024, Q. J. Econ. 139:305), which wants the noise
     known (here four to nine runs must tell it) and has no bounded intervals for a close race.
 
-    What it cannot correct: all runs are judged on the same validation images, on which the
-    finalists were selected. The test split is there for that.
+    All runs are judged on the same validation images, a sample: the intervals cover that, too, and
+    the probabilities of being best take what the finalists share of it for shared.
+
+    What it cannot correct: the finalists were selected on these images. The test split is there
+    for that.
 
     A finalist with a run that diverged, ran out of memory or could not be built stands behind
     those without: its completed runs are its lucky ones. Of equals the cheaper is first.
+
+    Args:
+        trials: All of a search.
+        num_images: Its validation images; None covers seeds alone.
+        num_seeds: Confirm runs that each finalist is to have.
     """
     by_digest = {t.config_digest: t for t in reversed(search_trials(trials))}
     groups: dict[str, list[TrialRecord]] = {}
@@ -184,7 +199,9 @@ def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
             groups.setdefault(run.config_digest, []).append(run)
     known = {d: _values(runs) for d, runs in groups.items() if _completed(runs)}
     objective = trials[0].objective if trials else DEFAULT
-    estimates, chances = _estimated(known, _resolution(trials), objective)
+    if objective.name != DEFAULT.name:
+        num_images = None  # only a share of images has a variance that follows from its value
+    estimates, chances = _estimated(known, _resolution(trials), objective, num_images)
     told = [
         Confirmed(
             finalist=by_digest[digest],
@@ -192,6 +209,8 @@ def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
             mean=sum(known[digest]) / len(known[digest]) if digest in known else None,
             estimate=estimates.get(digest),
             probability_best=chances.get(digest, 0.0),
+            num_wanted=max(num_seeds, len(runs)),
+            covers_images=num_images is not None,
         )
         for digest, runs in groups.items()
     ]
@@ -200,7 +219,11 @@ def confirmed(trials: Sequence[TrialRecord]) -> list[Confirmed]:
 
 def winner(trials: Sequence[TrialRecord]) -> Confirmed | None:
     """The finalist with the best confirmed estimate; None before one has a completed run."""
-    board = confirmed(trials)
+    return leader_of(confirmed(trials))
+
+
+def leader_of(board: Sequence[Confirmed]) -> Confirmed | None:
+    """The first of the finalists; None before one has a completed run."""
     return board[0] if board and board[0].estimate is not None else None
 
 
@@ -228,7 +251,10 @@ def winner_model(trials: Sequence[TrialRecord]) -> TrialRecord | None:
 
 
 def _estimated(
-    known: dict[str, list[float]], resolution: float, objective: Objective
+    known: dict[str, list[float]],
+    resolution: float,
+    objective: Objective,
+    num_images: int | None,
 ) -> tuple[dict[str, Interval], dict[str, float]]:
     """Estimates and probabilities of being best by digest, for those with completed runs."""
     if not known:
@@ -237,8 +263,8 @@ def _estimated(
 
     # The curse is the largest value's: of an objective to be minimised it is that of its scores.
     values = [[objective.score(value) for value in runs] for runs in known.values()]
-    means = corrected_means(values, resolution=resolution)
-    chances = probabilities_of_best(values, resolution=resolution)
+    means = corrected_means(values, resolution=resolution, num_images=num_images)
+    chances = probabilities_of_best(values, resolution=resolution, num_images=num_images)
     inside = [_of_values(mean, objective) for mean in means]
     return dict(zip(known, inside, strict=True)), dict(zip(known, chances, strict=True))
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archsearch.analysis.looks import comparable_members, critical_value
 from archsearch.analysis.members import Population
-from archsearch.analysis.superiority import MIN_MEMBERS, Contest, Superiority, members_needed
+from archsearch.analysis.superiority import (
+    MIN_MEMBERS,
+    Contest,
+    Superiority,
+    enough_members,
+    noether_members,
+)
 
 PLANNED_SHARE = 0.7
 """The difference that is planned for while nothing is known of the true one."""
@@ -53,25 +59,22 @@ def more_needed(
     doubtful = _most_doubtful(outcome, leader)
     if fewest < MIN_MEMBERS or doubtful is None or doubtful.share is None:
         share, is_observed = PLANNED_SHARE, False
-        needed = max(members_needed(share, level=level, power=POWER), MIN_MEMBERS)
+        needed = enough_members(
+            lambda z: noether_members(PLANNED_SHARE, z), level=level, power=POWER
+        )
     else:
-        present = min(len(arms[f].members) for f in (doubtful.first, doubtful.second))
+        sizes = [len(arms[family].members) for family in (doubtful.first, doubtful.second)]
+        present = comparable_members(*sizes)
+        width = doubtful.share.high - doubtful.share.low
+        error = width / (2 * critical_value(present, level))
         looks = 0.5 + abs(doubtful.share.estimate - 0.5)
         share, is_observed = max(looks, SMALLEST_SHARE), looks >= SMALLEST_SHARE
-        needed = math.ceil(present * _times_more(doubtful, share, level))
+        needed = enough_members(
+            lambda z: present * (z * error / (share - 0.5)) ** 2, level=level, power=POWER
+        )
     trials = max(needed - fewest, 1) * len(arms)
     hours = None if seconds_each is None else trials * seconds_each / 3600
     return More(share, is_observed, trials, hours)
-
-
-def _times_more(pair: Superiority, share: float, level: float) -> float:
-    """How many times its members a pair needs: its interval shrinks with their square root."""
-    from scipy.stats import norm
-
-    assert pair.share is not None
-    z_level, z_power = float(norm.ppf((1 + level) / 2)), float(norm.ppf(POWER))
-    spread = (pair.share.high - pair.share.low) / (2 * z_level)
-    return ((z_level + z_power) * spread / (share - 0.5)) ** 2
 
 
 def _most_doubtful(outcome: Contest, leader: str | None) -> Superiority | None:

@@ -16,6 +16,7 @@ from archsearch.record.attempts import (
     AttemptRecord,
     read_attempts,
     read_code_version,
+    read_earlier_code,
     workers_in_log,
 )
 from archsearch.record.database import Database, now_ms
@@ -40,7 +41,8 @@ class RecordedSearch:
         refusals: Draws that took no number.
         attempts: By trial and attempt.
         winner: Of the confirm runs, once all have ended, with its reading of the test split.
-        code: Release and commit of the newest driver, where known.
+        code: Release, commit and libraries of the newest driver, where known.
+        all_code: The same of each driver, oldest first.
         paths: Its files.
         read_ms: When it was read.
     """
@@ -52,6 +54,7 @@ class RecordedSearch:
     attempts: list[AttemptRecord]
     winner: Winner | None
     code: dict[str, str]
+    all_code: list[dict[str, str]]
     paths: SearchPaths
     read_ms: int
 
@@ -145,6 +148,7 @@ def read_recorded_search(
         attempts=attempts,
         winner=find_winner(database, search, known),
         code=read_code_version(database, search.id),
+        all_code=read_earlier_code(database, search.id),
         paths=paths,
         read_ms=now_ms(),
     )

@@ -7,16 +7,22 @@ pairs weighted by how nearly their costs agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from archsearch.analysis.edf import Floats, nearness
 from archsearch.analysis.intervals import DEFAULT_LEVEL, Interval
+from archsearch.analysis.looks import (
+    FIRST_LOOK,
+    comparable_members,
+    critical_value,
+    single_look_value,
+)
 from archsearch.analysis.members import Member
 
-MIN_MEMBERS = 5
+MIN_MEMBERS = FIRST_LOOK
 """Members of a family below which its spread is not known, so nothing is said but counts."""
 
 NUM_RESAMPLES = 2000
@@ -29,8 +35,9 @@ class Superiority:
     Attributes:
         first: The family whose superiority it is.
         second: The other.
-        share: Pairs that `first` wins, ties half: estimate and bootstrap interval. None where a
-            family has fewer than `MIN_MEMBERS` members or no two members cost the same.
+        share: Pairs that `first` wins, ties half: estimate and bootstrap interval, which holds at
+            every look (`looks`). None where a family has fewer than `MIN_MEMBERS` members or no
+            two members cost the same.
         probability: That `share` is truly above one half: share of resamples in which it is.
         num_pairs: Pairs of members at matched cost, unweighted.
     """
@@ -126,6 +133,19 @@ class Contest:
                 return pair.reversed()
         raise KeyError((first, second))
 
+    @property
+    def winner(self) -> str | None:
+        """The family whose intervals against all others lie above one half, if there is one."""
+        for family in {name for pair in self.pairs for name in (pair.first, pair.second)}:
+            own = [
+                pair if pair.first == family else pair.reversed()
+                for pair in self.pairs
+                if family in (pair.first, pair.second)
+            ]
+            if all(pair.share is not None and pair.share.low > 0.5 for pair in own):
+                return family
+        return None
+
 
 def contest(
     families: Mapping[str, Sequence[Member]],
@@ -133,6 +153,7 @@ def contest(
     *,
     level: float = DEFAULT_LEVEL,
     num_resamples: int = NUM_RESAMPLES,
+    one_look: bool = False,
 ) -> Contest:
     """Every family against every other one.
 
@@ -142,8 +163,9 @@ def contest(
     Args:
         families: Family to its members.
         generator: Of the resamples.
-        level: Of the intervals.
+        level: Of the intervals, over all looks together.
         num_resamples: How many.
+        one_look: Whether nobody looks before or after: intervals are narrower then.
     """
     draws = {
         name: _resamples(len(members), num_resamples, generator)
@@ -157,28 +179,33 @@ def contest(
             shares = matched.resampled(draws[first], draws[second])
             wins[first] &= shares > 0.5
             wins[second] &= shares < 0.5
-            enough = min(len(families[first]), len(families[second])) >= MIN_MEMBERS
-            pairs.append(_judged(first, second, matched, shares, level, enough=enough))
+            sizes = len(families[first]), len(families[second])
+            share = _share(matched, shares, sizes, level, one_look=one_look)
+            # Half of the resamples that tie count for each.
+            probability = float((shares > 0.5).mean() + (shares == 0.5).mean() / 2)
+            probability = 0.5 if share is None else probability
+            pairs.append(Superiority(first, second, share, probability, matched.num_pairs))
     told = bool(pairs) and all(pair.share is not None for pair in pairs)
     lead = {name: float(won.mean()) for name, won in wins.items()} if told else {}
     return Contest(tuple(pairs), lead)
 
 
-def _judged(
-    first: str, second: str, matched: _Pairs, shares: Floats, level: float, *, enough: bool
-) -> Superiority:
-    if not enough or not matched.num_pairs:
-        return Superiority(first, second, None, 0.5, matched.num_pairs)
+def _share(
+    matched: _Pairs, shares: Floats, sizes: tuple[int, int], level: float, *, one_look: bool
+) -> Interval | None:
+    """The share that is won, with an interval that may be looked at again and again."""
+    if min(sizes) < MIN_MEMBERS or not matched.num_pairs:
+        return None
+    estimate = matched.estimate
     low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2])
+    # The resamples tell an interval for one look, lopsided as it may be; all looks take a wider.
+    reach = critical_value(comparable_members(*sizes), level)
+    wider = 1.0 if one_look else reach / single_look_value(level)
     # The unseen members hold the resamples back; the estimate is the members' own.
-    share = Interval(
-        matched.estimate,
-        min(float(low), matched.estimate),
-        max(float(high), matched.estimate),
-        level,
+    below, above = max(estimate - float(low), 0.0), max(float(high) - estimate, 0.0)
+    return Interval(
+        estimate, max(estimate - wider * below, 0.0), min(estimate + wider * above, 1.0), level
     )
-    probability = float((shares > 0.5).mean() + (shares == 0.5).mean() / 2)
-    return Superiority(first, second, share, probability, matched.num_pairs)
 
 
 def _resamples(size: int, num_resamples: int, generator: np.random.Generator) -> Floats:
@@ -187,19 +214,37 @@ def _resamples(size: int, num_resamples: int, generator: np.random.Generator) ->
     return generator.multinomial(max(size - 1, 0), shares, num_resamples).astype(float)
 
 
-def members_needed(share: float, *, level: float, power: float = 0.8) -> int:
+def noether_members(share: float, z: float) -> float:
     """Members of each of two families that a difference needs to be seen (Noether 1987).
 
-    With equal families, N = (z_level + z_power)**2 / (3 (share - 1/2)**2) members in all.
-    Noether, "Sample Size Determination for Some Common Nonparametric Tests", J. Am. Stat. Assoc.
-    82:645; for pairs of which all count.
+    With equal families, N = z**2 / (3 (share - 1/2)**2) members in all. Noether, "Sample Size
+    Determination for Some Common Nonparametric Tests", J. Am. Stat. Assoc. 82:645; for pairs of
+    which all count.
+
+    Args:
+        share: The difference, as a share of pairs.
+        z: The sum of the critical values of the test and of its power.
 
     Raises:
         ValueError: `share` is one half, or not within [0, 1].
     """
     if not 0 <= share <= 1 or share == 0.5:
         raise ValueError(f"`0 <= share <= 1` and `share != 0.5` must hold, but got {share}")
+    return z * z / (6 * (share - 0.5) ** 2)
+
+
+def enough_members(needed: Callable[[float], float], *, level: float, power: float) -> int:
+    """Members of each family at which an interval that is looked at often has some power.
+
+    Args:
+        needed: Members for a sum of critical values, of the interval and of the power.
+        level: Of the interval, over all looks.
+        power: The probability to see the difference.
+    """
     from scipy.stats import norm
 
-    z = float(norm.ppf((1 + level) / 2) + norm.ppf(power))
-    return math.ceil(z * z / (3 * (share - 0.5) ** 2) / 2)
+    z_power = float(norm.ppf(power))
+    members = float(FIRST_LOOK)
+    for _ in range(20):  # the critical value grows with a logarithm's root: it settles at once
+        members = max(needed(critical_value(members, level) + z_power), FIRST_LOOK)
+    return math.ceil(members)

@@ -11,19 +11,26 @@ from archsearch.analysis.finalists import (
     Confirmed,
     confirmed,
     is_confirmed,
+    leader_of,
     missing_runs,
     parse_confirm,
-    winner,
     winner_model,
 )
 from archsearch.analysis.intervals import Interval, wilson_interval
+from archsearch.objective import DEFAULT
 from archsearch.phrases import plural
 from archsearch.record.cells import finite
 from archsearch.record.database import Database
 from archsearch.record.messages import ConfirmedRow, WinnerRow
 from archsearch.record.readings import TestReading, read_readings
 from archsearch.record.status import SearchStatus
-from archsearch.record.trial import SearchRow, TrialRecord, confirm_runs, search_trials
+from archsearch.record.trial import (
+    SearchRow,
+    TrialRecord,
+    confirm_runs,
+    incumbent,
+    search_trials,
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,39 @@ def find_winner(
     return winner_of(search, trials, read_readings(database, search.id))
 
 
+def no_better_than_constant(search: SearchRow, trials: Sequence[TrialRecord]) -> str | None:
+    """That the best network is not better than one answer for all images; None where it is.
+
+    Args:
+        search: Its settings say what one answer for all reaches.
+        trials: All of its.
+    """
+    constant = search.settings.constant_accuracy
+    board = finalists_of(search, trials)
+    best, leader = incumbent(list(trials)), leader_of(board)
+    reached = best.value if best is not None else None
+    if leader is not None and leader.estimate is not None:
+        reached = leader.estimate.estimate
+    if best is None or best.objective.name != DEFAULT.name:
+        return None
+    if constant is None or reached is None or reached > constant:
+        return None
+    return (
+        f"Nothing was learned that can be seen: the best reaches {reached:.4f} of the validation "
+        f"images, and one answer for all of them {constant:.4f}"
+    )
+
+
+def finalists_of(search: SearchRow, trials: Sequence[TrialRecord]) -> list[Confirmed]:
+    """What the confirm runs of a search say of each finalist, best first; see `confirmed`."""
+    spec = parse_confirm(search.settings.confirm or "none")
+    return confirmed(
+        trials,
+        num_images=search.settings.data.num_val,
+        num_seeds=0 if spec is None else spec.num_seeds,
+    )
+
+
 def winner_of(
     search: SearchRow, trials: Sequence[TrialRecord], readings: Sequence[TestReading]
 ) -> Winner | None:
@@ -87,7 +127,7 @@ def winner_of(
         readings: All of its.
     """
     spec = parse_confirm(search.settings.confirm or "none")
-    best, model = winner(trials), winner_model(trials)
+    best, model = leader_of(finalists_of(search, trials)), winner_model(trials)
     if best is None or model is None or not is_confirmed(trials, spec):
         return None
     own = (r for r in readings if r.subject.number == model.number and not r.forced)
@@ -163,7 +203,7 @@ def model_number(trials: Sequence[TrialRecord]) -> int | None:
 def standing_of(status: SearchStatus) -> tuple[list[Confirmed], Winner | None]:
     """The finalists, best first, and the winner if it is known."""
     trials = status.trials
-    return confirmed(trials), winner_of(status.search, trials, status.readings)
+    return finalists_of(status.search, trials), winner_of(status.search, trials, status.readings)
 
 
 def confirmed_row(entry: Confirmed) -> ConfirmedRow:
@@ -180,6 +220,7 @@ def confirmed_row(entry: Confirmed) -> ConfirmedRow:
         mean=entry.mean,
         estimate=None if estimate is None else estimate.estimate,
         interval=None if estimate is None else (finite(estimate.low), finite(estimate.high)),
+        interval_covers=("seeds", "images") if entry.covers_images else ("seeds",),
         probability_best=entry.probability_best,
         estimator=ESTIMATOR,
     )
@@ -191,6 +232,13 @@ def standing_json(entries: Sequence[Confirmed], best: Winner | None) -> dict[str
         "confirmed": [confirmed_row(entry).as_json(entry.finalist.objective) for entry in entries],
         "winner": None if best is None else best.as_json(),
     }
+
+
+def interval_covers(entry: Confirmed) -> str:
+    """What the interval of a finalist's estimate is over, for a person."""
+    if entry.covers_images:
+        return "over seeds and validation images, which the finalists share"
+    return "over seeds; the validation images stay the same"
 
 
 def standing_lines(entries: Sequence[Confirmed], best: Winner | None) -> list[str]:
@@ -208,6 +256,7 @@ def standing_lines(entries: Sequence[Confirmed], best: Winner | None) -> list[st
         )
         lines.append(("  " + "  ".join(cells)).rstrip())
     lines.append(f"  estimate: {ESTIMATOR}")
+    lines.append(f"  interval: {interval_covers(entries[0])}")
     for entry in entries:
         lines += [
             f"  run {run.number} of {entry.name} {run.outcome}: {run.reason}"
@@ -237,9 +286,9 @@ def _row(place: int, entry: Confirmed) -> tuple[str, ...]:
         entry.name,
         "–" if estimate is None else show(estimate.estimate),
         "–" if estimate is None else f"{show(estimate.low)}–{show(estimate.high)}",
-        f"{len(entry.completed)} of {len(entry.runs)}",
+        f"{len(entry.completed)} of {entry.num_wanted}",
         entry.finalist.shown_value,
-        f"{entry.probability_best:.2f}",
+        "–" if entry.mean is None else f"{entry.probability_best:.2f}",
     )
 
 

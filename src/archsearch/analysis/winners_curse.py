@@ -18,6 +18,18 @@ proper, and good both for equal truths and for distant ones (Polson & Scott 2012
 integrated in closed form, as in the one-way model of random effects (Box & Tiao 1973, chapter 7),
 and B on a grid.
 
+The values are accuracies on a sample of images, the same one for all groups. Over and above the
+noise, a mean is off by its luck with that sample, and more values do not take that away. Its
+variance is at most accuracy (1 - accuracy) / images, the binomial one, which it has where all
+values of a group are right on the same images; that is added to each mean's variance, and the
+interval is Student's with the degrees of freedom of Satterthwaite (1946, Biometrics Bulletin
+2:110). The accuracy is taken as (right + 2) / (images + 4), so that one of 1 is not certain
+(Agresti & Coull 1998, Am. Stat. 52:119). Which images a value was wrong
+on is not recorded, so how alike the groups' luck is must be assumed: networks err on the same
+images far more than by chance (Mania et al. 2019, arXiv:1905.12580), and `SHARED` of that variance
+is taken to be common to all groups. What is common moves all truths alike, and leaves the
+probabilities of being best alone. `python -m benchmarks.verdicts` measures what comes of it.
+
 The shrunken means themselves would be the other way to take the curse back (Efron & Morris 1975),
 and were tried: with two or three groups and seeds they take off too much where a winner stands
 apart. Of 2 to 5 groups of 2 or 3 values, with truths spread by 0 to 8 sigma (1,500 races each),
@@ -37,6 +49,9 @@ from archsearch.analysis.intervals import DEFAULT_LEVEL, Interval
 
 Floats = npt.NDArray[np.float64]
 
+SHARED = 0.5
+"""Share of the images' variance that all groups have in common; less is more cautious."""
+
 _GRID = 400
 _DRAWS = 10_000
 
@@ -45,6 +60,7 @@ def corrected_means(
     groups: Sequence[Sequence[float]],
     *,
     resolution: float = 0.0,
+    num_images: int | None = None,
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
 ) -> list[Interval]:
@@ -61,6 +77,8 @@ def corrected_means(
         resolution: The step between two neighbouring values that can be measured. Equal values
             do not prove that there is no noise: it is taken to be at least the spread of
             rounding, `resolution` / sqrt(12).
+        num_images: The size of the sample of images; None for an interval of the accuracy on this
+            very sample.
         level: Of the intervals.
         seed: Of the bootstrap, whose error is below 0.01 of a mean's standard error.
 
@@ -77,7 +95,9 @@ def corrected_means(
     corrected[order] = np.minimum.accumulate(corrected[order])
     from scipy.stats import t
 
-    reach = float(t.ppf((1 + level) / 2, data.degrees)) * data.standard_errors
+    noise, luck = data.standard_errors**2, _luck_with_images(data.means, num_images)
+    degrees = data.degrees * ((noise + luck) / noise) ** 2
+    reach = t.ppf((1 + level) / 2, degrees) * np.sqrt(noise + luck)
     return [
         Interval(float(middle), float(middle - half), float(middle + half), level)
         for middle, half in zip(corrected, reach, strict=True)
@@ -85,7 +105,11 @@ def corrected_means(
 
 
 def probabilities_of_best(
-    groups: Sequence[Sequence[float]], *, resolution: float = 0.0, seed: int = 0
+    groups: Sequence[Sequence[float]],
+    *,
+    resolution: float = 0.0,
+    num_images: int | None = None,
+    seed: int = 0,
 ) -> list[float]:
     """How probable it is, for each group, that its truth is the highest; they add up to 1.
 
@@ -94,6 +118,7 @@ def probabilities_of_best(
     Args:
         groups: As for `corrected_means`.
         resolution: As there.
+        num_images: As there.
         seed: Of the draws.
 
     Raises:
@@ -112,8 +137,19 @@ def probabilities_of_best(
     shift = generator.standard_normal((_DRAWS, 1)) / posterior.grand_precision[point, None] ** 0.5
     own = generator.standard_normal(lost.shape) * np.sqrt((1 - lost) / data.sizes)
     truths = posterior.centres[point] + sigma * (lost * shift + own)
+    apart = np.sqrt((1 - SHARED) * _luck_with_images(data.means, num_images))
+    truths = truths + generator.standard_normal(lost.shape) * apart
     wins = np.bincount(truths.argmax(axis=1), minlength=data.num_groups)
     return [float(count) / _DRAWS for count in wins]
+
+
+def _luck_with_images(means: Floats, num_images: int | None) -> Floats:
+    """(k,) variance of each mean over samples of images, at most."""
+    if num_images is None:
+        return np.zeros_like(means)
+    shrunk = (np.clip(means, 0.0, 1.0) * num_images + 2) / (num_images + 4)
+    variance: Floats = shrunk * (1 - shrunk) / num_images
+    return variance
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from archsearch.phrases import plural
 from archsearch.search.events import ConfirmationStarted, WinnerFound
+
+_WIDEST = 10_000
+"""Columns that no table reaches."""
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table at its natural width: where the terminal is narrower, its lines wrap."""
+    whole = Console(file=console.file, width=_WIDEST, color_system=None, force_terminal=False)
+    with whole.capture() as captured:
+        whole.print(table)
+    for line in captured.get().splitlines():
+        console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
 def shown_confirmation(event: ConfirmationStarted) -> str:

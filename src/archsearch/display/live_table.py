@@ -20,12 +20,13 @@ from archsearch.display.formatting import (
 )
 from archsearch.halving.arms import CONFIRM
 from archsearch.objective import DEFAULT
-from archsearch.phrases import duration
+from archsearch.phrases import duration, plural
 from archsearch.search.events import (
     ConfirmationStarted,
     EpochFinished,
     Event,
     Notice,
+    PauseChanged,
     SearchStarted,
     TrialEnded,
     TrialStarted,
@@ -45,6 +46,29 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
     "state": "left",
     "parameters": "left",
 }
+
+
+_WIDTHS = {"trial": 7, "epoch": 9, _OBJECTIVE: 8, "state": 13, "arm": 8}
+"""Columns for the longest that stands there: numbers are never cut."""
+
+_VARIANT, _PARAMETERS = (8, 28), 20
+"""Least and most columns of a variant's name, and the least of its parameters."""
+
+
+def _widths(available: int) -> dict[str, int]:
+    """The table's columns, left to right, in what the terminal has: numbers and names first."""
+    titles = ["trial", "variant", "epoch", _OBJECTIVE]
+    left = available - sum(_WIDTHS.get(title, _VARIANT[0]) + 1 for title in titles)
+    for title in ("state", "arm"):
+        if left >= _WIDTHS[title] + 1:
+            titles.append(title)
+            left -= _WIDTHS[title] + 1
+    variant = min(_VARIANT[0] + max(left, 0), _VARIANT[1])
+    left -= variant - _VARIANT[0]
+    widths = _WIDTHS | {"variant": variant, "parameters": left - 1}
+    if left > _PARAMETERS:
+        titles.append("parameters")
+    return {title: widths[title] for title in _COLUMNS if title in titles}
 
 
 @dataclass
@@ -72,13 +96,16 @@ class LiveTable:
         self._num_trials = self._num_slots = 0
         self._devices = ""
         self._objective = DEFAULT
-        self._began: float | None = None
+        self._opened = time.monotonic()
+        self._began: float | None = None  # when workers were there: the pace counts from then
+        self._is_paused = False
         self._num_confirm_runs = self._ended_before = 0
         self._live = Live(
             console=console, refresh_per_second=2, get_renderable=self.__rich__, transient=True
         )
 
     def __enter__(self) -> Self:
+        self._opened = time.monotonic()
         self._live.start()
         return self
 
@@ -98,6 +125,10 @@ class LiveTable:
                 self._live.console.print(shown_confirmation(event), highlight=False, markup=False)
                 with self._lock:
                     self._take(event)
+            case PauseChanged(paused):
+                self._live.console.print(event.sentence, highlight=False, markup=False)
+                with self._lock:
+                    self._is_paused = paused
             case WinnerFound():
                 self._live.console.print(shown_winner(event), highlight=False, markup=False)
             case _:
@@ -140,14 +171,15 @@ class LiveTable:
         return Group(self._table(rows), Text(self._footer(rows)))
 
     def _table(self, rows: list[_Row]) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-        for title, justify in _COLUMNS.items():
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        widths = _widths(self._console.width)
+        for title, width in widths.items():
             table.add_column(
                 self._objective.short if title == _OBJECTIVE else title,
-                justify=justify,
+                justify=_COLUMNS[title],
                 no_wrap=True,
                 overflow="ellipsis",
-                ratio=1 if title == "parameters" else None,  # in what the others leave
+                width=width,
             )
         running = [row for row in rows if row.outcome is None]
         ended = sorted(
@@ -156,31 +188,34 @@ class LiveTable:
         )
         for row in [*running, *ended][:_ROWS]:
             epochs = f"{row.epoch}/{row.max_epochs}" if row.max_epochs else str(row.epoch)
+            cells = {
+                "trial": str(row.number),
+                "variant": row.name,
+                "arm": row.arm,
+                "epoch": epochs,
+                _OBJECTIVE: self._objective.format(row.value),
+                "state": row.outcome or "running",
+                "parameters": shown_params(row.params),
+            }
             table.add_row(
-                str(row.number),
-                row.name,
-                row.arm,
-                epochs,
-                self._objective.format(row.value),
-                row.outcome or "running",
-                shown_params(row.params),
-                style="bold" if row.outcome is None else "",
+                *(cells[title] for title in widths), style="bold" if row.outcome is None else ""
             )
         return table
 
     def _footer(self, rows: list[_Row]) -> str:
         if self._began is None:
-            return "starting workers …"
+            return f"starting workers … · elapsed {duration(time.monotonic() - self._opened)}"
         searched = [row for row in rows if row.arm != CONFIRM]
         outcomes = Counter(row.outcome for row in searched if row.outcome is not None)
         completed = [row for row in searched if row.outcome == "completed"]
         num_confirmed = sum(r.arm == CONFIRM and r.outcome is not None for r in rows)
         best = min(completed, key=lambda r: self._objective.sort_key(r.value), default=None)
         num_running = sum(row.outcome is None for row in rows)
-        elapsed = time.monotonic() - self._began
+        now = time.monotonic()
+        running_for = now - self._began
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         parts = [
-            f"{sum(outcomes.values())} of {self._num_trials} trials ended"
+            f"{sum(outcomes.values())} of {plural(self._num_trials, 'trial')} ended"
             + (f" ({told})" if told else "")
             + (
                 f", {num_confirmed} of {self._num_confirm_runs} confirm runs"
@@ -188,12 +223,14 @@ class LiveTable:
                 else ""
             ),
             f"{num_running} of {self._num_slots} slots in use ({self._devices})",
-            f"elapsed {duration(elapsed)}",
+            f"elapsed {duration(now - self._opened)}",
         ]
         num_ended = sum(outcomes.values()) + num_confirmed
-        if num_ended > self._ended_before:
+        if self._is_paused:
+            parts.insert(0, "PAUSED")
+        elif num_ended > self._ended_before:
             wanted = self._num_trials + self._num_confirm_runs
-            left = (wanted - num_ended) * elapsed / (num_ended - self._ended_before)
+            left = (wanted - num_ended) * running_for / (num_ended - self._ended_before)
             parts.append(f"about {duration(left)} left")
         if best is not None:
             parts.append(f"best so far {best.name} {self._objective.format(best.value)}")

@@ -19,6 +19,7 @@ from archsearch.search.events import (
     EpochFinished,
     Event,
     Notice,
+    PauseChanged,
     SearchStarted,
     TrialEnded,
     TrialStarted,
@@ -112,7 +113,7 @@ class PlainLines(_Plain):
             case SearchStarted():
                 done = f", {len(event.ended)} done before" if event.ended else ""
                 self._line(
-                    f"{event.num_trials} trials{done}, {event.num_slots} at a time, "
+                    f"{plural(event.num_trials, 'trial')}{done}, {event.num_slots} at a time, "
                     f"on {event.devices}"
                 )
             case TrialStarted():
@@ -128,6 +129,8 @@ class PlainLines(_Plain):
                 self._line(shown_confirmation(event))
             case WinnerFound():
                 self._line(shown_winner(event))
+            case PauseChanged():
+                self._line(event.sentence)
             case EpochFinished():
                 pass
 

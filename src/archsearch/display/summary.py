@@ -10,7 +10,7 @@ from rich.table import Table
 
 from archsearch.analysis.winner import standing_lines
 from archsearch.command_line import command_line
-from archsearch.display.formatting import shown_params
+from archsearch.display.formatting import print_table, shown_params
 from archsearch.driver.result import SearchResult
 from archsearch.phrases import duration, plural
 from archsearch.record.trial import TrialRecord
@@ -32,17 +32,23 @@ def print_summary(result: SearchResult, request: SearchRequest, console: Console
 
     line()
     line(
-        f"{result.name}: {result.ending}; {len(searched)} trials ({counted}), "
+        f"{result.name}: {result.ending}; {plural(len(searched), 'trial')} ({counted}), "
         + (f"{plural(again, 'confirm run')}, " if again else "")
-        + f"{num_epochs} epochs in {duration(result.seconds)}"
-        + (f"; {result.num_refused} draws refused before launch" if result.num_refused else "")
+        + f"{plural(num_epochs, 'epoch')} in {duration(result.seconds)}"
+        + (
+            f"; {plural(result.num_refused, 'draw')} refused before launch"
+            if result.num_refused
+            else ""
+        )
     )
+    if result.caution is not None:
+        line(f"{result.caution}.")
     if result.whole_space is not None and result.whole_space not in result.ending:
         line(f"Nothing is left to try: {result.whole_space}.")
     if result.leaderboard:
         line()
         line(f"Leaderboard: fully trained, by {result.leaderboard[0].objective.label}")
-        console.print(_leaderboard(result.leaderboard[:_ROWS]))
+        print_table(console, _leaderboard(result.leaderboard[:_ROWS]))
         line()
         line("Best of each family:")
         for family, trial in result.best_of_family.items():

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+
+LIBRARIES = ("torch", "ray", "mlflow", "optuna")
+"""What a search's numbers depend on, beside the interpreter."""
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a search's numbers depend on, as tags."""
+    versions = {"python_version": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            versions[f"{library}_version"] = metadata.version(library)
+        except metadata.PackageNotFoundError:  # MLflow may come as mlflow-skinny
+            continue
+    return versions
 
 
 def code_version() -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from archsearch.command_line import command_line
 from archsearch.data import DataSpec, PreparedData, prepare
-from archsearch.driver.code_version import code_version
+from archsearch.data.balance import class_balance
+from archsearch.driver.code_version import code_version, library_versions
 from archsearch.engine.capacity import check_answers, check_machine
 from archsearch.engine.security import admit_cluster
 from archsearch.engine.weights import fetch_weights
@@ -22,7 +23,7 @@ from archsearch.record.policy import Policy
 from archsearch.record.settings import SearchSettings
 from archsearch.record.trial import SearchRow
 from archsearch.search.choices import STOPPING_RULES
-from archsearch.search.events import Listener, Notice
+from archsearch.search.events import Listener, Notice, WarningNotice
 from archsearch.search.identity import identity_of
 from archsearch.search.preflight import Preflight, check_feasible
 from archsearch.search.request import SearchRequest
@@ -46,6 +47,8 @@ class Plan:
     identity: SearchIdentity
     paths: SearchPaths
     store: TrackingStore
+    constant_accuracy: float | None
+    """What one answer for all validation images reaches; None where images have several."""
 
     @property
     def gpus_per_trial(self) -> float:
@@ -92,6 +95,8 @@ class Plan:
         request = self.request.model_dump(mode="json", exclude={"database", "tracking_uri"})
         own = {
             "data": self.data,
+            "data_reference": self.request.data,
+            "constant_accuracy": self.constant_accuracy,
             "rungs": self.rungs,
             "tracking_uri": self.store.recorded,
         }
@@ -107,7 +112,8 @@ class Plan:
             data=self.data.description,
             identity=search.identity,
             settings=self.settings(),
-            tags=code_version(),
+            tags=code_version() | library_versions(),
+            command=self.request.command(name=search.name),
         )
 
 
@@ -143,6 +149,11 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     identity = identity_of(request, space, data, batch_scale)
     paths = runs.search(request.chosen_name(space, identity), request.storage)
     listener(Notice(f"search {paths.name}: {space.name} on {data.name}, {_size(data)}"))
+    balance = class_balance(data)
+    if balance is not None:
+        listener(Notice(balance.sentence))
+        for sentence in balance.warnings:
+            listener(WarningNotice(sentence))
     for sentence in fetch_weights(space):
         listener(Notice(sentence))
     if preflight.default_cap is not None:
@@ -155,7 +166,10 @@ def make_plan(request: SearchRequest, listener: Listener) -> Plan:
     if shape.num_workers > 1:
         listener(Notice(_sharing(shape, batch_scale)))
     policy = request.policy(paths.name)
-    return Plan(request, space, data, ladder, policy, preflight, shape, identity, paths, store)
+    constant = None if balance is None else balance.constant_accuracy
+    return Plan(
+        request, space, data, ladder, policy, preflight, shape, identity, paths, store, constant
+    )
 
 
 def _check_options(request: SearchRequest, shape: TrialShape) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from archsearch.analysis.finalists import Confirmed, confirmed
-from archsearch.analysis.winner import Winner, confirmed_row, find_winner
+from archsearch.analysis.finalists import Confirmed
+from archsearch.analysis.winner import (
+    Winner,
+    confirmed_row,
+    finalists_of,
+    find_winner,
+    no_better_than_constant,
+    standing_json,
+)
 from archsearch.driver.plan import Plan
 from archsearch.errors import NoTrialSucceededError
 from archsearch.record.database import Database
@@ -41,6 +49,7 @@ class SearchResult:
         whole_space: That every member of the space was tried, in a sentence, where it is so.
         num_refused: Draws that were above a cap or repeated a trial.
         last_refusal: Why the newest of them was refused; None without any.
+        caution: That the best is not better than one answer for all images, where it is so.
         confirmed: What the confirm runs say of each finalist, best first.
         winner: Where all confirm runs have ended.
         record: Where the record is: a file, or a server's URL without its password.
@@ -54,6 +63,7 @@ class SearchResult:
     finished: bool
     seconds: float
     trials: list[TrialRecord]
+    caution: str | None
     confirmed: list[Confirmed]
     winner: Winner | None
     num_asked: int
@@ -66,6 +76,31 @@ class SearchResult:
     worker_logs: str | None
     undelivered: int
     exit_code: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as one JSON object; trials are in `pipeline.status --json`."""
+        best = self.incumbent
+        return {
+            "name": self.name,
+            "finished": self.finished,
+            "ending": self.ending,
+            "whole_space": self.whole_space,
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "outcomes": dict(Counter(t.outcome or "unfinished" for t in self.search_trials)),
+            "refused": self.num_refused,
+            "incumbent": None
+            if best is None
+            else {
+                "number": best.number,
+                "name": best.name,
+                best.objective.metric: best.value,
+            },
+            "caution": self.caution,
+            **standing_json(self.confirmed, self.winner),
+            "undelivered": self.undelivered,
+            "folder": str(self.paths.root),
+        }
 
     @property
     def search_trials(self) -> list[TrialRecord]:
@@ -129,7 +164,8 @@ def read_result(
         finished=search.finished,
         seconds=search.seconds,
         trials=trials,
-        confirmed=confirmed(trials),
+        caution=no_better_than_constant(search, trials),
+        confirmed=finalists_of(search, trials),
         winner=find_winner(database, search, trials),
         num_asked=plan.request.trials,
         whole_space=whole_space_of(search),
@@ -178,7 +214,7 @@ def summary_of(
             )
             for trial in leaderboard(trials)
         ),
-        confirmed=tuple(confirmed_row(entry) for entry in confirmed(trials)),
+        confirmed=tuple(confirmed_row(entry) for entry in finalists_of(search, trials)),
         winner=None if winner is None else winner.as_row(),
         checkpoints=tuple(
             CheckpointFile(number=trial.number, path=_last_checkpoint(trial, paths))

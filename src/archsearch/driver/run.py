@@ -28,7 +28,14 @@ from archsearch.record.paths import RunsFolder
 from archsearch.record.reader import find_search, get_search, read_refusals, read_trials
 from archsearch.record.trial import FINISHED, SearchRow, TrialRecord, search_trials
 from archsearch.record.writer import Writer, create_search
-from archsearch.search.events import Listener, Notice, SearchStarted, WarningNotice, trial_ended
+from archsearch.search.events import (
+    Listener,
+    Notice,
+    PauseChanged,
+    SearchStarted,
+    WarningNotice,
+    trial_ended,
+)
 from archsearch.search.request import SearchRequest
 from archsearch.search.run_state import RunState
 from archsearch.spaces.load import write_space
@@ -172,7 +179,7 @@ def _drive(
 
         run_state.on_started = on_started
         run_state.say = lambda sentence: listener(Notice(sentence))
-        heartbeat.watch(lambda: _watch(run_state, plan, search, writer, heartbeat))
+        heartbeat.watch(lambda: _watch(run_state, plan, search, writer, heartbeat, listener))
         try:
             logs = None
             run_state.director.look_ahead()
@@ -230,7 +237,12 @@ def _sender(database: Database, search: SearchRow, plan: Plan, listener: Listene
 
 
 def _watch(
-    run_state: RunState, plan: Plan, search: SearchRow, writer: Writer, heartbeat: Heartbeat
+    run_state: RunState,
+    plan: Plan,
+    search: SearchRow,
+    writer: Writer,
+    heartbeat: Heartbeat,
+    listener: Listener,
 ) -> None:
     """With every heartbeat: the time budget, and what other commands ask for."""
     director = run_state.director
@@ -241,6 +253,7 @@ def _watch(
         match kind:
             case "pause" | "unpause":
                 director.pause(kind == "pause")
+                listener(PauseChanged(kind == "pause"))
             case "stop":
                 director.close("stopped by `pipeline.control`")
             case "cancel":

@@ -63,6 +63,19 @@ def read_code_version(database: Database, search_id: int) -> dict[str, str]:
     return last.payload.tags if last and isinstance(last.payload, SearchStarted) else {}
 
 
+def read_earlier_code(database: Database, search_id: int) -> list[dict[str, str]]:
+    """The code that each driver ran, oldest first; drivers that did not say are left out."""
+    query = (
+        sa.select(t.outbox.c.payload)
+        .where(t.outbox.c.search_id == search_id, t.outbox.c.kind == "search_started")
+        .order_by(t.outbox.c.id)
+    )
+    with database.read() as connection:
+        payloads = list(connection.scalars(query))
+    tags = [payload.get("tags") for payload in payloads if isinstance(payload, dict)]
+    return [{str(k): str(v) for k, v in each.items()} for each in tags if isinstance(each, dict)]
+
+
 def workers_in_log(log: StoragePath) -> dict[int, str]:
     """Which worker made which attempt, `host/process` or `process`, as a trial's log tells it.
 

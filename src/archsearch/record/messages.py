@@ -62,7 +62,9 @@ class SearchStarted(Stored):
     identity: SearchIdentity
     settings: SearchSettings
     tags: dict[str, str] = Field(default_factory=dict)
-    """The code that runs: release, and commit where it is known."""
+    """The code that runs: release, commit where it is known, and versions of libraries."""
+    command: str | None = None
+    """What a person would type for the same; without secrets."""
 
 
 class TrialStarted(Stored):
@@ -129,6 +131,8 @@ class ConfirmedRow(Frozen):
     estimate: float | None
     interval: tuple[float | None, float | None] | None
     """Ends; None for one that is not finite."""
+    interval_covers: tuple[str, ...] = ("seeds",)
+    """What the interval is over; earlier releases left the images out."""
     probability_best: float
     estimator: str
 

@@ -31,6 +31,25 @@ def is_handled(database: Database, request_id: int) -> bool:
         return bool(connection.scalar(query))
 
 
+def is_paused(database: Database, search_id: int) -> bool:
+    """Whether the driver that runs the search has taken a pause, and nothing that ends it."""
+    o, r = t.outbox.c, t.requests.c
+    began = (
+        sa.select(sa.func.max(o.created_ms))
+        .where(o.search_id == search_id, o.kind == "search_started")
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(r.kind)
+        .where(r.search_id == search_id, r.handled, r.kind.in_(("pause", "unpause")))
+        .where(r.created_ms >= sa.func.coalesce(began, 0))
+        .order_by(r.id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        return connection.scalar(query) == "pause"
+
+
 def are_waiting(database: Database, search_id: int) -> bool:
     """Whether a driver should take requests; a look that waits for nobody."""
     with database.read() as connection:

@@ -21,6 +21,10 @@ class SearchSettings(Stored):
     space: str | None = None
     """As it was asked for: a shipped space's name, or a path."""
     data: PreparedData
+    data_reference: str | None = None
+    """As it was asked for: a data set's name, or the reference of data of one's own."""
+    constant_accuracy: float | None = None
+    """Share of the validation images that one answer for all gets right."""
     data_dir: str | None = None
     train_size: Count | None = None
     image_size: Count | None = None

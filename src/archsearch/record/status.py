@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from archsearch.command_line import command_line
@@ -21,6 +22,7 @@ from archsearch.record.deliveries import (
 from archsearch.record.paths import RunsFolder, SearchPaths
 from archsearch.record.reader import get_search, read_refusals, read_trials, search_names
 from archsearch.record.readings import TestReading, read_readings
+from archsearch.record.requests import is_paused
 from archsearch.record.trial import (
     Refusal,
     SearchRow,
@@ -47,6 +49,7 @@ class SearchStatus:
     undelivered: int
     paths: SearchPaths
     readings: list[TestReading] = field(default_factory=list)
+    is_paused: bool = False
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -70,6 +73,7 @@ class SearchStatus:
             "name": self.search.name,
             "uuid": self.search.uuid,
             "state": self.state,
+            "paused": self.is_paused,
             "ending": self.search.ending,
             "seconds": round(self.search.seconds, 3),
             "driver": lease.describe(self.search.holder)
@@ -123,9 +127,11 @@ def search_status(runs: RunsFolder, name: str, database_url: str | None = None) 
     try:
         search = get_search(database, name)
         deliveries = delivery_states(database, search.id)
+        state = state_of(database, search)
         return SearchStatus(
             search=search,
-            state=state_of(database, search),
+            state=state,
+            is_paused=state == "running" and is_paused(database, search.id),
             trials=read_trials(database, search.id),
             refusals=read_refusals(database, search.id),
             deliveries=deliveries,
@@ -204,17 +210,20 @@ def render(status: SearchStatus) -> str:
     counted = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.outcomes.items()))
     again = len(confirm_runs(status.trials))
     lines = [
-        f"{search.name}: {status.state}{who}; {len(status.trials) - again} trials "
+        f"{search.name}: {status.state}{who}; {plural(len(status.trials) - again, 'trial')} "
         f"({counted or 'none'}), "
         + (f"{plural(again, 'confirm run')}, " if again else "")
-        + f"{len(status.refusals)} draws refused, {search.seconds:.0f} s",
+        + f"{plural(len(status.refusals), 'draw')} refused, {search.seconds:.0f} s",
     ]
+    if status.is_paused:
+        again_command = command_line("control", search.name, "unpause", *_folder(status.paths))
+        lines.append(f"paused by `pipeline.control`; to go on: {again_command}")
     if search.ending:
         lines.append(f"last ending: {search.ending}")
     runs = RunsFolder(status.paths.root.parent)
     if status.undelivered:
         lines.append(
-            f"{status.undelivered} messages wait for tracking: "
+            f"{plural(status.undelivered, 'message')} not delivered to tracking yet: "
             + command_line("track", search.name, "--runs-dir", runs.root)
         )
     lines += delivery_lines(status.deliveries, search.name, runs)
@@ -224,6 +233,12 @@ def render(status: SearchStatus) -> str:
             f"{len(trial.epochs):4} epochs  {trial.shown_value:>6}  {trial.reason or ''}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _folder(paths: SearchPaths) -> list[str]:
+    """The option that names the runs folder, where it is not the usual one."""
+    root = paths.root.parent
+    return [] if root == Path("runs") else ["--runs-dir", str(root)]
 
 
 def delivery_lines(states: Sequence[DeliveryState], name: str, runs: RunsFolder) -> list[str]:
@@ -256,5 +271,9 @@ def render_overview(all_searches: list[SearchStatus], runs: RunsFolder) -> str:
         best = incumbent(status.trials)
         told = f"best {best.name} {best.shown_value}" if best else "nothing completed"
         num_trials = len(search_trials(status.trials))
-        lines.append(f"{status.search.name:40} {status.state:12} {num_trials:5} trials  {told}")
+        state = "paused" if status.is_paused else status.state
+        lines.append(
+            f"{status.search.name:40} {state:12} {num_trials:5} "
+            f"{'trial ' if num_trials == 1 else 'trials'}  {told}"
+        )
     return "\n".join(lines)

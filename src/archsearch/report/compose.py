@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from archsearch.analysis.recorded_search import RecordedSearch
+from archsearch.analysis.winner import no_better_than_constant
 from archsearch.phrases import plural
 from archsearch.record.trial import whole_space_of
 from archsearch.report.conclusions import (
@@ -63,10 +64,16 @@ def compose(search: OpenedSearch) -> Report:
 def _headline(search: OpenedSearch) -> tuple[str, tuple[str, ...]]:
     """The verdict's first clause, which can be quoted alone, and what qualifies it.
 
-    A search of one family has no verdict: who leads it comes first.
+    A search of one family has no verdict: who leads it comes first. A network that has learned
+    nothing is told before all else.
     """
-    if len(search.recorded.families) < 2:
-        return _leader(search), ()
+    recorded = search.recorded
+    caution = no_better_than_constant(recorded.search, recorded.trials)
+    found = None if len(recorded.families) > 1 else _leader(search)
+    if caution is not None:
+        return f"{caution}.", (found or search.verdict().sentence,)
+    if found is not None:
+        return found, ()
     clauses = [clause.strip() for clause in search.verdict().sentence.split("; ")]
     return clauses[0].rstrip(".") + ".", tuple(clauses[1:])
 

@@ -10,7 +10,7 @@ from archsearch.analysis.recorded_search import RecordedSearch
 from archsearch.analysis.superiority import Superiority
 from archsearch.analysis.verdict import Verdict
 from archsearch.analysis.verdict_text import BUDGET_NAMES, shown_probability
-from archsearch.analysis.winner import Winner
+from archsearch.analysis.winner import Winner, interval_covers
 from archsearch.objective import Objective
 from archsearch.phrases import a_or_an, plural
 from archsearch.record.trial import TrialRecord, leaderboard
@@ -77,7 +77,8 @@ def verdict_section(
         ),
         tuple(rows),
         note="Pairs of random trials that cost the same within a factor of two, nearer ones "
-        "weighing more.",
+        "weighing more. The intervals hold at every look: a search may be looked at, and made "
+        "longer, as often as you like.",
     )
     figures = (
         verdict_figure(verdict, recorded.families, recorded.search.objective)
@@ -123,7 +124,7 @@ def finalists_section(recorded: RecordedSearch, board: Sequence[Confirmed]) -> S
             words(confirmed.name),
             value_cell(confirmed.estimate.estimate if confirmed.estimate else None, objective),
             _interval(confirmed),
-            number(confirmed.probability_best, ".2f"),
+            number(confirmed.probability_best if confirmed.completed else None, ".2f"),
             words(confirmed.finalist.family),
             number(len(confirmed.completed)),
             value_cell(confirmed.mean, objective),
@@ -158,7 +159,7 @@ def finalists_section(recorded: RecordedSearch, board: Sequence[Confirmed]) -> S
             f"{best.name} {verb}: trained again {plural(len(best.completed), 'time')} with other "
             f"seeds, it reaches {a_or_an(objective.short)} of {show(best.estimate.estimate)} on "
             f"{objective.where} (95 % interval {show(best.estimate.low)} to "
-            f"{show(best.estimate.high)}; probability "
+            f"{show(best.estimate.high)}, {interval_covers(best)}; probability "
             f"{best.probability_best:.2f} of being the best finalist)."
         )
     sentences += _test_sentences(recorded.winner)

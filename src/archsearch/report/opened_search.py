@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from archsearch.analysis.audit import FamilyAudit, audit
 from archsearch.analysis.device_time import DeviceTime, device_time
-from archsearch.analysis.finalists import Confirmed, confirmed, winner
+from archsearch.analysis.finalists import Confirmed, leader_of
 from archsearch.analysis.importance import Importances, importances
 from archsearch.analysis.members import BUDGETS, Budget, drawn_since
 from archsearch.analysis.pareto import COSTS
 from archsearch.analysis.recorded_search import RecordedSearch, recorded_search_of
 from archsearch.analysis.timeline import Span, spans_of
 from archsearch.analysis.verdict import Verdict, verdict
+from archsearch.analysis.winner import finalists_of
 from archsearch.errors import UsageError, nearest_names
 from archsearch.record.trial import TrialRecord, leaderboard
 from archsearch.report.figure_style import Figure
@@ -102,12 +103,12 @@ class OpenedSearch:
     @cached_property
     def finalists(self) -> list[Confirmed]:
         """The finalists that were trained again, best first."""
-        return confirmed(self.recorded.trials)
+        return finalists_of(self.recorded.search, self.recorded.trials)
 
     @property
     def winner(self) -> Confirmed | None:
         """The finalist with the best confirmed estimate, if any run has completed."""
-        return winner(self.recorded.trials)
+        return leader_of(self.finalists)
 
     @cached_property
     def importances(self) -> list[Importances]:

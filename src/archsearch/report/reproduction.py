@@ -64,7 +64,8 @@ def _request(recorded: RecordedSearch) -> list[str]:
     """What was asked for, every choice written out: a later release may have other defaults."""
     words = ["--space", _space(recorded)]
     settings = recorded.search.settings
-    words += ["--data", settings.data.name]
+    # Data of one's own has another name than the reference that finds it.
+    words += ["--data", settings.data_reference or settings.data.name]
     if settings.data_dir:
         words += ["--data-dir", settings.data_dir]
     for field in _DECISIVE:

@@ -135,12 +135,41 @@ def _masked(reason: str) -> str:
     return re.sub(r"\S*\d\S*", "#", reason)
 
 
+_VERSIONS = ("python", "torch", "ray", "mlflow", "optuna")
+
+
+def _how_alike(recorded: RecordedSearch) -> str:
+    """What can be expected of the same commands, given what the search ran on."""
+    changed = [
+        f"{each} {' and '.join(seen)}"
+        for each in ("archsearch", *_VERSIONS)
+        if len(seen := _versions_seen(recorded, each)) > 1
+    ]
+    if changed:
+        return (
+            f"The search was continued on other versions ({', '.join(changed)}): the same "
+            "commands need not give the same numbers."
+        )
+    return (
+        "On one worker and these versions the same commands give the same trials and the same "
+        "numbers; on several workers, each configuration trains to the same numbers on the same "
+        "hardware, but what the sampler knew when it proposed depends on timing."
+    )
+
+
+def _versions_seen(recorded: RecordedSearch, what: str) -> list[str]:
+    """The versions of one thing that drivers of the search ran, in order, each once."""
+    versions = (code.get(f"{what}_version") for code in recorded.all_code)
+    return list(dict.fromkeys(version for version in versions if version is not None))
+
+
 def reproduction_section(recorded: RecordedSearch) -> Section:
     """Commands and digests: what it takes to get the same again."""
     identity = recorded.search.identity
     rows = [
         ("release", recorded.code.get("archsearch_version", "not recorded")),
         ("commit", recorded.code.get("git_commit", "not recorded")),
+        *((each, recorded.code.get(f"{each}_version", "not recorded")) for each in _VERSIONS),
         ("data", f"{recorded.search.settings.data.name}, digest {identity.data}"),
         ("split", f"digest {identity.split}"),
         ("space", f"digest {identity.space}"),
@@ -153,9 +182,7 @@ def reproduction_section(recorded: RecordedSearch) -> Section:
         tuple((words(what), words(which)) for what, which in rows),
     )
     sentences = (
-        "On one worker the same commands give the same trials and the same numbers; on several, "
-        "each configuration trains to the same numbers on the same hardware, but what the sampler "
-        "knew when it proposed depends on timing.",
+        _how_alike(recorded),
         f"The search ran for {duration(recorded.search.seconds)} in all.",
     )
     return Section(

@@ -48,6 +48,21 @@ class SearchStarted:
 
 
 @dataclass(frozen=True)
+class PauseChanged:
+    """The search waits, or goes on, because `pipeline.control` asked for it."""
+
+    kind: ClassVar[str] = "pause_changed"
+    paused: bool
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told."""
+        if self.paused:
+            return "paused by `pipeline.control`: running trials end with their epoch, and wait"
+        return "the search goes on: the pause was ended by `pipeline.control`"
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """An attempt at a trial was given to a worker."""
 
@@ -114,6 +129,7 @@ Event = (
     Notice
     | WarningNotice
     | SearchStarted
+    | PauseChanged
     | TrialStarted
     | EpochFinished
     | TrialEnded

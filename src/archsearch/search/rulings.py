@@ -19,7 +19,8 @@ def ending_of(trial: TrialRecord, result: EpochResult, ruling: Ruling) -> Ending
         no_number = f"its {objective.short} is no number"
         return Ending("diverged", result.reason or ruling.reason or no_number)
     if result.epoch >= max_epochs:
-        return Ending("completed", f"trained for all {max_epochs} epochs")
+        told = f"all {max_epochs} epochs" if max_epochs > 1 else "its one epoch"
+        return Ending("completed", f"trained for {told}")
     if ruling.decision is Decision.STOP:
         return Ending("stopped", ruling.reason or "", ruling.rung)
     return None

@@ -11,7 +11,8 @@ from rich.table import Table
 from archsearch.analysis.intervals import Interval
 from archsearch.analysis.members import Budget
 from archsearch.analysis.verdict_text import BUDGET_NAMES
-from archsearch.phrases import duration
+from archsearch.display.formatting import print_table
+from archsearch.phrases import duration, plural
 from archsearch.simulation.curves import World
 from archsearch.simulation.repetitions import SimulationOutcome, Summary
 from archsearch.simulation.search import Setting
@@ -33,7 +34,7 @@ def print_simulation(
     several = f"{summary.searches} searches" if summary.searches > 1 else "one search"
     line(f"{world.name}: {world.description}")
     line(
-        f"{several} of {setting.trials} trials, {setting.workers} at a time, "
+        f"{several} of {plural(setting.trials, 'trial')}, {setting.workers} at a time, "
         f"{100 * setting.policy.random_share:g} % of draws random; {setting.ladder.sentence}"
     )
     line()
@@ -49,7 +50,7 @@ def print_simulation(
     _print_verdicts(line, outcomes, summary, budget)
     line()
     line("Early stopping, audited (sums over all searches):")
-    console.print(_audit_table(summary))
+    print_table(console, _audit_table(summary))
     if not all(one.num_told for one in summary.families.values()):
         line("–: no search had five control trials of the family; only counts are told then")
 

@@ -107,7 +107,8 @@ def search_tags(told: SearchStarted) -> dict[str, str]:
             "data_digest": told.data.digest,
             "space_digest": told.identity.space,
             "mlflow.runName": told.name,
-            "mlflow.source.name": f"python -m pipeline.search --space {told.space_name}",
+            "mlflow.source.name": told.command
+            or f"python -m pipeline.search --space {told.space_name}",
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": told.tags.get("git_commit"),
         }

@@ -46,7 +46,7 @@ def trial(number: int, accuracy: float | None = None, **changes: Any) -> TrialRe
         "config_digest": name,
         "complexity": TrialComplexity(params=1000, macs=macs, activations=10),
         "outcome": "completed" if accuracy is not None else None,
-        "reason": "trained for all 1 epochs",
+        "reason": "trained for its one epoch",
         "rung_epochs": None,
         "shadow_rung_epochs": None,
         "created_ms": 0,

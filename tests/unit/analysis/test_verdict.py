@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from archsearch.analysis.edf import CALIPER, edf_of, matched_weights, nearness
+from archsearch.analysis.looks import comparable_members, critical_value, single_look_value
 from archsearch.analysis.members import (
     BUDGETS,
     LOST,
@@ -24,7 +25,7 @@ from archsearch.analysis.members import (
     drawn_since,
     populations,
 )
-from archsearch.analysis.superiority import MIN_MEMBERS, contest, members_needed
+from archsearch.analysis.superiority import MIN_MEMBERS, contest, noether_members
 from archsearch.analysis.verdict import verdict
 from archsearch.errors import UsageError
 from archsearch.objective import ACCURACY
@@ -313,9 +314,28 @@ def test_without_weights_the_edf_is_the_plain_one() -> None:
 
 def test_noether_needs_the_members_that_his_paper_says() -> None:
     # N = (1.645 + 1.282)**2 / (3 * 0.2**2) = 71.4 for a one-sided level of 0.05, power 0.9.
-    assert members_needed(0.7, level=0.90, power=0.9) == 36
+    assert math.ceil(noether_members(0.7, 1.645 + 1.282)) == 36
     with pytest.raises(ValueError, match="share"):
-        members_needed(0.5, level=0.95)
+        noether_members(0.5, 1.96)
+
+
+def test_who_looks_again_and_again_needs_a_wider_interval() -> None:
+    values = [critical_value(members, 0.95) for members in (MIN_MEMBERS, 10, 40, 1000)]
+    assert values == sorted(values)
+    assert values[0] == critical_value(1, 0.95) > single_look_value(0.95)
+    assert comparable_members(20, 20) == 20
+    assert comparable_members(5, 10**6) < 10
+
+
+def test_an_interval_for_every_look_contains_the_one_for_one_look() -> None:
+    arms = {"a": members("a", [*BETTER, 0.5]), "b": members("b", [*WORSE, 0.95])}
+    every, once = (
+        contest(arms, np.random.default_rng(0), one_look=one).pairs[0].share
+        for one in (False, True)
+    )
+    assert every is not None
+    assert once is not None
+    assert every.low <= once.low <= once.estimate == every.estimate <= once.high <= every.high
 
 
 def test_a_population_counts_each_random_trial_once() -> None:

@@ -10,7 +10,12 @@ from scipy.stats import binom
 
 from archsearch.analysis.intervals import DEFAULT_LEVEL
 from archsearch.analysis.members import Member, populations
-from archsearch.analysis.superiority import MIN_MEMBERS, contest
+from archsearch.analysis.superiority import (
+    MIN_MEMBERS,
+    contest,
+    enough_members,
+    noether_members,
+)
 from archsearch.record.trial import TrialRecord
 from tests.analysis_support import made_trial
 
@@ -79,15 +84,35 @@ def test_of_several_equal_families_one_wins_no_more_often_than_nominally() -> No
     assert wins <= binom.ppf(0.999, repeats, 1 - DEFAULT_LEVEL)
 
 
+def test_looking_after_every_member_tells_no_more_falsehoods_than_nominally() -> None:
+    """And it would with intervals for one look: that is why they are wider."""
+    generator = np.random.default_rng(0)
+    repeats, wrong, wrong_of_one_look = 100, 0, 0
+    for _ in range(repeats):
+        arms = {name: members(generator, name, 30, 0.0) for name in ("a", "b")}
+        seen = [{n: own[:count] for n, own in arms.items()} for count in range(MIN_MEMBERS, 31)]
+        for one_look in (False, True):
+            found = [
+                contest(each, np.random.default_rng(0), num_resamples=300, one_look=one_look)
+                for each in seen
+            ]
+            told = any(each.winner is not None for each in found)
+            wrong += told and not one_look
+            wrong_of_one_look += told and one_look
+    assert wrong <= binom.ppf(0.999, repeats, 1 - DEFAULT_LEVEL)
+    assert wrong_of_one_look > binom.ppf(0.999, repeats, 1 - DEFAULT_LEVEL)
+
+
 def test_a_large_difference_is_seen_with_members_that_noether_asks_for() -> None:
     # Power 0.8 is planned for; pairs of unequal cost are lost, so twice the members are taken.
+    count = 2 * enough_members(lambda z: noether_members(0.8, z), level=DEFAULT_LEVEL, power=0.8)
     generator = np.random.default_rng(0)
     ahead = NormalDist().inv_cdf(0.8) * SPREAD * 2**0.5
     seen = 0
     for _ in range(100):
         families = {
-            "a": members(generator, "a", 30, ahead),
-            "b": members(generator, "b", 30, 0.0),
+            "a": members(generator, "a", count, ahead),
+            "b": members(generator, "b", count, 0.0),
         }
         pair = contest(families, generator, num_resamples=500).pairs[0]
         seen += pair.share is not None and pair.share.low > 0.5

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from archsearch.analysis.intervals import Interval
 from archsearch.analysis.winners_curse import corrected_means, probabilities_of_best
 
 
@@ -53,6 +55,34 @@ def test_the_correction_over_all_sizes(groups: int, values: int, spread: float) 
     seen = simulate(groups, values, spread, races=1000, seed=groups)
     assert abs(seen.corrected_bias) < 0.22
     assert seen.coverage > 0.92
+
+
+@pytest.mark.parametrize("num_images", [100, 1_000])
+def test_intervals_hold_the_accuracy_on_other_images_too(num_images: int) -> None:
+    """All runs share the images; intervals over seeds alone are too sure, by far."""
+    generator = np.random.default_rng(num_images)
+    held, held_by_seeds, repeats = 0, 0, 60
+    for _ in range(repeats):
+        hard = generator.standard_normal(num_images)
+        truths, groups = [], []
+        for level in generator.normal(1.0, 0.1, 3):
+            noise = generator.standard_normal((3, num_images))
+            right = level + 0.8 * hard + 0.6 * noise > 0
+            truths.append(NormalDist().cdf(level))
+            groups.append(right.mean(axis=1).tolist())
+        resolution = 1 / num_images
+        told = corrected_means(groups, resolution=resolution, num_images=num_images)
+        held += sum(map(Interval.holds, told, truths))
+        alone = corrected_means(groups, resolution=resolution)
+        held_by_seeds += sum(map(Interval.holds, alone, truths))
+    assert held >= 0.95 * 3 * repeats
+    assert held_by_seeds < 0.85 * 3 * repeats
+
+
+def test_images_make_nobody_surer_of_the_best() -> None:
+    groups = [[0.80, 0.81, 0.79], [0.85, 0.86, 0.84]]
+    chances = [max(probabilities_of_best(groups, num_images=n)) for n in (50, 500, None)]
+    assert chances == sorted(chances)
 
 
 def test_a_winner_that_stands_far_apart_keeps_its_mean() -> None:
