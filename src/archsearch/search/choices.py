@@ -13,9 +13,9 @@ from archsearch.record.policy import SamplerName, SchedulerName
 from archsearch.search.sampler import Sampler
 from archsearch.search.tpe_sampler import TpeSampler
 from archsearch.search.uniform_sampler import UniformSampler
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 
-SAMPLERS: Mapping[SamplerName, Callable[[SearchSpace, int], Sampler]] = {
+SAMPLERS: Mapping[SamplerName, Callable[[Population, int], Sampler]] = {
     "tpe": TpeSampler,
     "uniform": UniformSampler,
 }

@@ -26,7 +26,7 @@ from archsearch.search.preflight import (
 from archsearch.search.remaining import ExhaustedError, Remaining, nothing_new
 from archsearch.search.sampler import Sampler
 from archsearch.search.seeds import seed_of
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 from archsearch.spaces.suggest import SmallestSuggester, UniformSuggester
 from archsearch.spaces.trial_config import TrialConfig
 
@@ -83,7 +83,7 @@ class Draws:
         skipped_baselines: Baselines above a cap, by name, with the reason.
     """
 
-    space: SearchSpace
+    space: Population
     sampler: Sampler
     preflight: CostCheck
     input_spec: InputSpec

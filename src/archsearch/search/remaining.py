@@ -16,7 +16,7 @@ from archsearch.record.trial import Refusal
 from archsearch.search.memory_limit import RAN_OUT
 from archsearch.search.preflight import InfeasibleError
 from archsearch.spaces.members import members, num_members
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 from archsearch.spaces.trial_config import TrialConfig
 
 MAX_LISTED = 1000
@@ -36,9 +36,7 @@ class Remaining:
             `InfeasibleError` where they describe none.
     """
 
-    def __init__(
-        self, space: SearchSpace, config: Callable[[dict[str, Any]], TrialConfig]
-    ) -> None:
+    def __init__(self, space: Population, config: Callable[[dict[str, Any]], TrialConfig]) -> None:
         self._space = space
         self._config = config
 

@@ -16,7 +16,7 @@ from archsearch.errors import UsageError
 from archsearch.objective import objective_named
 from archsearch.record.trial import Refusal, TrialRecord, search_trials
 from archsearch.search.seeds import seed_of
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 from archsearch.spaces.suggest import Suggester
 
 NUM_STARTUP_TRIALS = 10
@@ -69,7 +69,7 @@ class TpeSampler:
     proposes what the one that made the record would have proposed.
     """
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(self, space: Population, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._seed = seed

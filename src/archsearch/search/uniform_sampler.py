@@ -8,14 +8,14 @@ from typing import Any
 
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.seeds import seed_of
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 from archsearch.spaces.suggest import UniformSuggester
 
 
 class UniformSampler:
     """A `Sampler` that learns nothing: every family alike, every field uniform in its range."""
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(self, space: Population, seed: int) -> None:
         self._space = space
         self._seed = seed
 

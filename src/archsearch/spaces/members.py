@@ -7,10 +7,10 @@ from itertools import product
 from math import prod
 
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, IntRange, Scalar
-from archsearch.spaces.space import SearchSpace
+from archsearch.spaces.population import Population
 
 
-def num_members(space: SearchSpace) -> int | None:
+def num_members(space: Population) -> int | None:
     """How many combinations of values a space has; None where a range of real numbers is searched.
 
     Combinations that make no valid description count, and so do two that mean the same.
@@ -20,7 +20,7 @@ def num_members(space: SearchSpace) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def members(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
+def members(space: Population) -> Iterator[dict[str, Scalar]]:
     """Every combination of a finite space as parameters by full name, `family` first.
 
     Raises:
@@ -33,7 +33,7 @@ def members(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
             yield {"family": family, **dict(zip(asked, values, strict=True))}
 
 
-def _num_in_family(space: SearchSpace, family: str) -> int | None:
+def _num_in_family(space: Population, family: str) -> int | None:
     asked = space.parameters(family)
     del asked["family"]
     if any(isinstance(parameter, FloatRange) for parameter in asked.values()):
