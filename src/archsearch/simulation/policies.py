@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
+from archsearch.record.policy import Policy, SamplerName, SchedulerName
 from archsearch.search.choices import SAMPLERS, STOPPING_RULES
-from archsearch.search.policy import Policy, SamplerName, SchedulerName
 from archsearch.simulation.curve_table import CurveTable
 from archsearch.simulation.peers import OptunaRule, OptunaTpe, RayRule, RayTpe
 from archsearch.simulation.replay import Decisions, TrainedEpoch

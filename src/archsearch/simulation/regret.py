@@ -35,7 +35,8 @@ class ReplayedSearch:
     Attributes:
         seed: Its own.
         regret: Budget in full trainings → regret in accuracy.
-        arm_share: Share of the epochs that arms of the audit paid for.
+        arm_share: Share of the epochs that were trained only because an arm of the audit let the
+            trial go on: those after the rung at which the stopping rule had stopped it.
     """
 
     seed: int
@@ -78,10 +79,15 @@ class PolicyResult:
             return None
         from scipy.stats import t
 
-        values = [search.regret[budget] for search in self.searches]
-        half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values)
-        half /= math.sqrt(len(values))
+        half = float(t.ppf(0.975, len(self.searches) - 1)) * self.standard_error(budget)
         return self.regret(budget) - half, self.regret(budget) + half
+
+    def standard_error(self, budget: int) -> float:
+        """Of the mean over seeds; NaN for one search."""
+        if len(self.searches) < 2:
+            return math.nan
+        values = [search.regret[budget] for search in self.searches]
+        return statistics.stdev(values) / math.sqrt(len(values))
 
     @property
     def arm_share(self) -> float:
@@ -155,8 +161,8 @@ def replayed(
     num_epochs = max(budgets) * table.max_epochs
     trained = policy.replay(table, workers, seed, num_epochs)
     regret = {b: table.best - answer(table, trained, b * table.max_epochs) for b in budgets}
-    num_protected = sum(epoch.is_protected for epoch in trained)
-    return ReplayedSearch(seed, regret, num_protected / max(len(trained), 1))
+    num_beyond = sum(epoch.is_beyond_stop for epoch in trained)
+    return ReplayedSearch(seed, regret, num_beyond / max(len(trained), 1))
 
 
 def answer(table: CurveTable, trained: Sequence[TrainedEpoch], num_epochs: int) -> float:

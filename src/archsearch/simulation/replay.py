@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.halving.arms import PROTECTED_ARMS
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import MIN_STEPS_BEFORE_A_STOP, Ladder
 from archsearch.halving.stopping_rule import StoppingRule
 from archsearch.record.paths import SearchPaths
+from archsearch.record.trial import TrialRecord
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
-from archsearch.search.events import Event, Listener, TrialStarted
 from archsearch.search.patience import Patience
 from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
@@ -34,12 +33,13 @@ class TrainedEpoch:
     Attributes:
         row: Of the table.
         epoch: Which, from 1.
-        is_protected: Whether an arm of the audit paid for it.
+        is_beyond_stop: Whether the stopping rule had stopped the trial, and only its arm let it
+            go on: what the audit costs.
     """
 
     row: int
     epoch: int
-    is_protected: bool = False
+    is_beyond_stop: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Decisions:
     def replay(
         self, table: CurveTable, workers: int, seed: int, num_epochs: int
     ) -> list[TrainedEpoch]:
-        """See `ReplayPolicy.run`."""
+        """See `ReplayPolicy.replay`."""
         return replay(self, table, workers, seed, num_epochs)
 
 
@@ -87,15 +87,9 @@ def replay(
         num_epochs: Its budget; it ends earlier when every row was tried.
     """
     space, world = TableSpace(table), TableWorld(table)
-    protected: set[int] = set()
-
-    def listen(event: Event) -> None:
-        if isinstance(event, TrialStarted) and event.arm in PROTECTED_ARMS:
-            protected.add(event.number)
-
-    director = _director(decisions, table, space, seed, listen)
+    director = _director(decisions, table, space, seed)
     clock = Clock()
-    trained: list[TrainedEpoch] = []
+    trained: list[tuple[int, int]] = []
     while len(trained) < num_epochs:
         answer = director.next_assignment(workers)
         if isinstance(answer, Assignment):
@@ -107,18 +101,21 @@ def replay(
         else:
             run = clock.advance()
             number = run.assignment.number
-            row = row_of(run.assignment.config)
-            trained.append(TrainedEpoch(row, run.epoch + 1, number in protected))
+            trained.append((number, run.epoch + 1))
             if director.on_report(run.report()) is Decision.STOP:
                 director.on_released(number)
             else:
                 clock.start(run)
-    return trained
+    trials = director.trials
+    return [_trained(trials[number], epoch) for number, epoch in trained]
 
 
-def _director(
-    decisions: Decisions, table: CurveTable, space: TableSpace, seed: int, listener: Listener
-) -> Director:
+def _trained(trial: TrialRecord, epoch: int) -> TrainedEpoch:
+    shadow = trial.shadow_rung_epochs
+    return TrainedEpoch(row_of(trial.config), epoch, shadow is not None and epoch > shadow)
+
+
+def _director(decisions: Decisions, table: CurveTable, space: TableSpace, seed: int) -> Director:
     """The real director, whose record nobody reads."""
     sampler = decisions.sampler(space, seed)
     draws = Draws(
@@ -142,5 +139,5 @@ def _director(
         num_trials=table.num_rows,
         shape=TrialShape(),
         patience=Patience(),
-        listener=listener,
+        listener=lambda event: None,
     )

@@ -150,7 +150,7 @@ def _director(
     draws = Draws(
         space=setting.space,
         sampler=sampler,
-        preflight=_Counted(world),
+        preflight=CostOfWorld(world),
         input_spec=setting.data.input_spec,
         max_epochs=setting.ladder.max_epochs,
         seed=setting.seed,
@@ -159,7 +159,7 @@ def _director(
         on_refusal=refusals.append,
     )
     return Director(
-        writer=_Unwritten(),
+        writer=UnwrittenRecord(),
         paths=SearchPaths(Path("/nowhere")),
         draws=draws,
         sampler=sampler,
@@ -173,7 +173,7 @@ def _director(
 
 
 @dataclass(frozen=True)
-class _Counted:
+class CostOfWorld:
     """Pre-flight without caps, by what the world says that a variant costs."""
 
     world: World
@@ -183,14 +183,17 @@ class _Counted:
         return self.world.complexity(config)
 
 
-class _Unwritten:
+class UnwrittenRecord:
     """A record that nobody reads; the director holds all trials itself."""
 
-    def add_trial(self, trial: TrialRecord) -> None: ...
+    def add_trial(self, trial: TrialRecord) -> None:
+        """See `TrialWriter`."""
 
-    def add_attempt(self, number: int, attempt: int) -> None: ...
+    def add_attempt(self, number: int, attempt: int) -> None:
+        """See `TrialWriter`."""
 
-    def end_attempts(self, number: int, ended: str, reason: str) -> None: ...
+    def end_attempts(self, number: int, ended: str, reason: str) -> None:
+        """See `TrialWriter`."""
 
     def add_epoch(
         self,
@@ -200,6 +203,8 @@ class _Unwritten:
         load: SystemMetrics | None = None,
         shadow_rung_epochs: int | None = None,
         ending: Ending | None = None,
-    ) -> None: ...
+    ) -> None:
+        """See `TrialWriter`."""
 
-    def end_trial(self, number: int, ending: Ending) -> None: ...
+    def end_trial(self, number: int, ending: Ending) -> None:
+        """See `TrialWriter`."""

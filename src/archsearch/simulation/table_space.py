@@ -23,13 +23,14 @@ import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.models import Architecture, ArchitectureSpec
+from archsearch.record.cells import TrialComplexity
 from archsearch.schema import InputSpec
 from archsearch.simulation.curve_table import CurveTable, Floats
 from archsearch.simulation.curves import SimulatedEpoch
-from archsearch.spaces.parameters import Scalar
+from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, Scalar
 from archsearch.spaces.recipe import Recipe
 from archsearch.spaces.space import Proposal
-from archsearch.spaces.suggest import Suggester
+from archsearch.spaces.suggest import Suggester, ask
 from archsearch.spaces.trial_config import TrialConfig
 
 
@@ -93,18 +94,21 @@ class TableSpace:
         """The row is being trained; it is not proposed again."""
         self._taken[row] = True
 
+    def parameters(self, family: str) -> dict[str, AnyParameter]:
+        """See `SearchSpace.parameters`."""
+        own = self.families[family]
+        choices = {f"{family}/{n}": Choice(values=tuple({*v})) for n, v in own.choices.items()}
+        numbers = {f"{family}/{name}": FloatRange(low=0.0, high=1.0) for name in own.numbers}
+        return {"family": Choice(values=tuple(self.families)), **choices, **numbers}
+
     def suggest(self, suggester: Suggester, family: str | None = None) -> Proposal:
         """See `SearchSpace.suggest`."""
         if family is None:
             family = str(suggester.suggest_categorical("family", tuple(self.families)))
-        own = self.families[family]
-        params: dict[str, Scalar] = {"family": family}
-        for name, values in own.choices.items():
-            full = f"{family}/{name}"
-            params[full] = suggester.suggest_categorical(full, tuple(sorted(set(values))))
-        for name in own.numbers:
-            params[f"{family}/{name}"] = suggester.suggest_float(f"{family}/{name}", 0.0, 1.0)
-        return Proposal(family, params)
+        asked = self.parameters(family)
+        del asked["family"]
+        values = {name: ask(suggester, name, parameter) for name, parameter in asked.items()}
+        return Proposal(family, {"family": family, **values})
 
     def config(
         self,
@@ -158,11 +162,10 @@ class TableSpace:
         family = params.get("family")
         if not isinstance(family, str) or family not in self.families:
             return False
-        own = self.families[family]
-        return params.keys() == {
-            "family",
-            *(f"{family}/{n}" for n in [*own.choices, *own.numbers]),
-        }
+        asked = self.parameters(family)
+        return params.keys() == asked.keys() and all(
+            parameter.contains(params[name]) for name, parameter in asked.items()
+        )
 
     def params_of(self, architecture: ArchitectureSpec, recipe: Recipe) -> dict[str, Scalar]:
         """The choices of a row, and the middle of its box.
@@ -248,9 +251,9 @@ class TableWorld:
         """How many curves there are."""
         return f"{self.table.num_rows} learning curves of {self.table.max_epochs} epochs"
 
-    def complexity(self, config: TrialConfig) -> dict[str, int]:
+    def complexity(self, config: TrialConfig) -> TrialComplexity:
         """The same for all: no rule of a replay looks at it."""
-        return {"params": 1, "macs": 1, "activations": 1}
+        return TrialComplexity(params=1, macs=1, activations=1)
 
     def curve(self, config: TrialConfig) -> tuple[SimulatedEpoch, ...]:
         """The row's, up to the epoch in which it diverges."""
