@@ -20,6 +20,7 @@ import numpy as np
 
 from archsearch.halving.decision import Decision
 from archsearch.halving.stopping_rule import Ruling, diverged
+from archsearch.objective import ACCURACY
 from archsearch.record.trial import Refusal, TrialRecord
 from archsearch.search.tpe_sampler import NUM_STARTUP_TRIALS, TpeSampler
 from archsearch.search.uniform_sampler import UniformSampler
@@ -53,7 +54,7 @@ class RayRule:
     ) -> Ruling:
         """See `StoppingRule.report`."""
         if not math.isfinite(value):
-            return diverged(epoch, value, is_rung=epoch in self._recorded)
+            return diverged(epoch, value, ACCURACY, is_rung=epoch in self._recorded)
         recorded = self._recorded.get(epoch)
         if recorded is None or trial_number in recorded:
             return _GO_ON
@@ -104,7 +105,7 @@ class OptunaRule:
     ) -> Ruling:
         """See `StoppingRule.report`."""
         if not math.isfinite(value):
-            return diverged(epoch, value, is_rung=epoch < self._max_epochs)
+            return diverged(epoch, value, ACCURACY, is_rung=epoch < self._max_epochs)
         is_pruned = self._is_initialized and self._is_pruned(trial_number, epoch - 1, value)
         # `should_prune` is asked before the trial returns, so not the last epoch's own report.
         self._is_initialized = self._is_initialized or epoch >= self._max_epochs

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
+from archsearch.objective import ACCURACY
 from archsearch.record.policy import Policy, SamplerName, SchedulerName
 from archsearch.search.choices import SAMPLERS, STOPPING_RULES
 from archsearch.simulation.curve_table import CurveTable
@@ -47,7 +48,9 @@ class OfProduct:
         """See `ReplayPolicy.replay`."""
         decisions = Decisions(
             sampler=SAMPLERS[self.policy.sampler],
-            stopping_rule=lambda ladder, seed: STOPPING_RULES[self.policy.scheduler](ladder),
+            stopping_rule=lambda ladder, seed: STOPPING_RULES[self.policy.scheduler](
+                ladder, ACCURACY
+            ),
             random_share=self.policy.random_share,
             control_share=self.policy.control_share,
         )

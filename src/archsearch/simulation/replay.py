@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,13 @@ from pathlib import Path
 from archsearch.halving.decision import Decision
 from archsearch.halving.rungs import MIN_STEPS_BEFORE_A_STOP, Ladder
 from archsearch.halving.stopping_rule import StoppingRule
+from archsearch.objective import ACCURACY
 from archsearch.record.paths import SearchPaths
 from archsearch.record.trial import TrialRecord
 from archsearch.search.agenda import Pause
 from archsearch.search.assignment import Assignment
 from archsearch.search.director import Director
 from archsearch.search.draws import Draws
-from archsearch.search.patience import Patience
 from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
 from archsearch.simulation.clock import Clock, Run
@@ -94,7 +95,7 @@ def replay(
         answer = director.next_assignment(workers)
         if isinstance(answer, Assignment):
             space.take(row_of(answer.config))
-            clock.start(Run(answer, world.curve(answer.config)))
+            clock.start(Run(answer, world.curve(answer.config), ACCURACY))
         elif clock.is_idle:
             assert answer is Pause.DONE
             break
@@ -138,6 +139,6 @@ def _director(decisions: Decisions, table: CurveTable, space: TableSpace, seed: 
         data=DATA,
         num_trials=table.num_rows,
         shape=TrialShape(),
-        patience=Patience(),
+        hang_seconds=math.inf,
         listener=lambda event: None,
     )

@@ -23,6 +23,7 @@ import numpy as np
 
 from archsearch.errors import UsageError, nearest_names
 from archsearch.models import Architecture, ArchitectureSpec
+from archsearch.objective import ACCURACY
 from archsearch.record.cells import TrialComplexity
 from archsearch.schema import InputSpec
 from archsearch.simulation.curve_table import CurveTable, Floats
@@ -81,6 +82,7 @@ class TableSpace:
     """The `Population` of a table's rows, each handed out once."""
 
     baselines: tuple[str, ...] = ()
+    objective = ACCURACY.metric
 
     def __init__(self, table: CurveTable) -> None:
         self._table = table

@@ -30,6 +30,11 @@ class Population(Protocol):
         """Names of members that are trained first."""
         ...
 
+    @property
+    def objective(self) -> str:
+        """What is optimised: the metric of an `objective.Objective`."""
+        ...
+
     def parameters(self, family: str) -> dict[str, AnyParameter]:
         """See `SearchSpace.parameters`."""
         ...

@@ -254,7 +254,7 @@ def test_the_epochs_of_a_search_are_a_table_of_its_completed_trials(
     assert table.name == recorded.search.name
     assert list(table.families) == [trial.family for trial in completed]
     for curve, trial in zip(table.curves, completed, strict=True):
-        assert curve.tolist() == [epoch.val_accuracy for epoch in trial.epochs]
+        assert curve.tolist() == [epoch.value for epoch in trial.epochs]
     space = TableSpace(table)
     for row, trial in enumerate(completed):
         own = {f"{trial.family}/{name}" for name in table.parameters}
