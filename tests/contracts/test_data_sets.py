@@ -32,7 +32,7 @@ def prepared(
     if form is not None:
         formats.write_form(form, folder / "source", num_train=200, num_test=30)
     return prepare(
-        DataSpec(name=name, image_size=image_size, train_size=50),
+        DataSpec(name=name, image_size=image_size, train_size=120),
         cache_dir=folder / "cache",
         data_dir=None if form is None else folder / "source",
     )
@@ -52,7 +52,7 @@ def test_it_describes_itself_completely(prepared: PreparedData) -> None:
 
 def test_its_tensors_are_what_it_says(prepared: PreparedData) -> None:
     data, test = load_resident(prepared), load_test(prepared)
-    expected = {"train": 50, "val": prepared.num_val, "test": prepared.num_test}
+    expected = {"train": 120, "val": prepared.num_val, "test": prepared.num_test}
     for split, rows in zip((data.train, data.val, test), expected.values(), strict=True):
         shape = (rows, prepared.in_channels, prepared.image_size, prepared.image_size)
         assert split.images.shape == shape

@@ -23,7 +23,7 @@ UNPICKLERS = frozenset(
     {"cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "pandas.read_pickle", "shelve"}
 )
 ALLOWED = {
-    ("src/archsearch/engine/tune_adapters.py", "pickle.loads"): (
+    ("src/archsearch/engine/running_trials.py", "pickle.loads"): (
         "Tune wrote it in this process, into a folder of this user alone"
     ),
     ("src/archsearch/training/model_files.py", "torch.export.load"): (

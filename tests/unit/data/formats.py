@@ -33,10 +33,11 @@ class Contents:
 def contents_of(
     name: str, *, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0
 ) -> Contents:
-    """Random images of the data set's shape; labels go round the classes."""
+    """Random images of the data set's shape, enough of each class; labels go round the classes."""
     data_set = DATA_SETS[name]
     rng = np.random.default_rng(seed)
     num_classes = len(data_set.class_names)
+    num_train = max(num_train, 4 * num_classes // 3)
     images = rng.integers(0, 256, (num_train + num_test, *data_set.shape), dtype=np.uint8)
     labels = np.arange(num_train + num_test, dtype=np.int64) % num_classes
     return Contents(images[:num_train], labels[:num_train], images[num_train:], labels[num_train:])
