@@ -124,7 +124,7 @@ def test_a_cluster_with_a_token_takes_the_right_one_alone(
         token.chmod(0o644)
         asked: list[str] = []
         monkeypatch.setattr(
-            security, "_enable_token_auth", lambda: asked.append("token")
+            security, "enable_token_auth", lambda: asked.append("token")
         )  # else this process asks for tokens from now on
         assert "yours alone now" in admit_cluster(address)[0]
         assert admit_cluster(client) == []

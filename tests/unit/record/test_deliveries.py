@@ -45,7 +45,7 @@ def test_what_one_destination_has_received_the_others_still_lack(record: Recorde
     assert (a.count_waiting(), b.count_waiting(), to(record, "c").count_waiting()) == (1, 1, 4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_in_whatever_order_messages_arrive_exactly_the_others_wait(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
