@@ -195,4 +195,5 @@ def test_a_server_answers_images_as_json_with_the_trial_s_logits(
             assert np.abs(answers - expected[: len(answers)]).max() <= 1e-4
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(address, {"inputs": [[1, 2], [3, 4]]})
-        assert caught.value.code == 400
+        with caught.value as answer:
+            assert answer.code == 400

@@ -229,10 +229,11 @@ def render(status: SearchStatus) -> str:
     lines += delivery_lines(status.deliveries, search.name, runs)
     for trial in status.trials:
         unit = "epoch" if len(trial.epochs) == 1 else "epochs"
-        lines.append(
+        line = (
             f"  {trial.number:4} {trial.name:28} {trial.arm:8} {trial.outcome or 'unfinished':13} "
-            f"{len(trial.epochs):4} {unit:6}  {trial.shown_value:>6}  {trial.reason or ''}".rstrip()
+            f"{len(trial.epochs):4} {unit:6}  {trial.shown_value:>6}  {trial.reason or ''}"
         )
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 

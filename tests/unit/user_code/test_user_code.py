@@ -181,7 +181,7 @@ def test_what_it_raises_shows_the_lines_of_its_own(write: Write) -> None:
     with pytest.raises(UnfitError) as refusal:
         imported()
     said = str(refusal.value)
-    assert "tiny.py cannot be imported: it raises JSONDecodeError: Expecting property name" in said
+    assert "tiny.py cannot be imported: it raises JSONDecodeError: " in said
     assert [line.strip() for line in said.splitlines() if "File" not in line][1:] == [
         "outer()",
         "return inner()",
