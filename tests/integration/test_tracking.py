@@ -322,7 +322,7 @@ def test_a_server_that_is_down_dies_and_comes_back_gets_everything_once_in_order
     assert store.sqlite is not None
     runs, port = store.sqlite.parent.parent, free_port()
     remote = tracking_store(RunsFolder(runs), f"http://ann:s3cret@127.0.0.1:{port}")
-    outbox = Deliveries(record.database, record.search.id, store.key)
+    outbox = Deliveries(record.database, record.search.id, remote.key)
     warnings: list[str] = []
     sender = Sender(
         record.database, record.search.id, remote, warn=warnings.append, command="track first"

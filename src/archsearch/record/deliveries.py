@@ -37,7 +37,14 @@ class _Mark:
     ahead: list[Count]
 
 
+@dataclass(frozen=True)
+class _Used:
+    destination: str
+    used: Count
+
+
 _MARK = TypeAdapter(_Mark)
+_USED = TypeAdapter(_Used)
 _UNTOLD = _Mark(used=0, through=0, ahead=[])
 
 
@@ -208,18 +215,19 @@ class Deliveries:
 def delivery_states(database: Database, search_id: int) -> list[DeliveryState]:
     """How each destination that a search was ever delivered to stands; the current one first."""
     query = (
-        sa.select(t.deliveries.c.destination, t.deliveries.c.used)
+        sa.select(*(t.deliveries.c[name] for name in _Used.__dataclass_fields__))
         .where(t.deliveries.c.search_id == search_id)
         .order_by(t.deliveries.c.used.desc())
     )
     with database.read() as connection:
         rows = connection.execute(query).all()
+    used = [database.validated(_USED, row, "what tracking has received") for row in rows]
     states = []
-    for place, (destination, _) in enumerate(rows):
-        deliveries = Deliveries(database, search_id, destination)
+    for place, one in enumerate(used):
+        deliveries = Deliveries(database, search_id, one.destination)
         states.append(
             DeliveryState(
-                destination=destination,
+                destination=one.destination,
                 is_current=place == 0,
                 waiting=deliveries.count_waiting(),
                 parked=len(deliveries.parked()),
