@@ -202,7 +202,7 @@ def test_a_submitted_job_is_a_search_and_its_weights_come_to_the_nodes(site: Sit
     ]  # fmt: skip
     done = submitted(command, site)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "job: finished; 1 trial (1 completed)" in done.stdout
+    assert "the only member of the space was tried; 1 trial (1 completed)" in done.stdout
     (trial,) = _trials(runs, site)
     assert trial["epochs"] == 2
     workers = [site.cluster.nodes[name] for name in ("first", "second")]

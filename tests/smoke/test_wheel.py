@@ -73,7 +73,7 @@ def test_the_wheel_holds_every_source_and_every_space_and_nothing_else(wheel: Pa
         return {path.relative_to(root.parent).as_posix() for path in found}
 
     expected = files(REPOSITORY / "src" / "archsearch", "*.py")
-    page = REPOSITORY / "src" / "archsearch" / "analysis" / "report_page"
+    page = REPOSITORY / "src" / "archsearch" / "report" / "page"
     shipped = [path for path in page.iterdir() if path.suffix in (".j2", ".css", ".js")]
     expected |= {path.relative_to(REPOSITORY / "src").as_posix() for path in shipped}
     expected |= files(REPOSITORY / "pipeline", "*.py")

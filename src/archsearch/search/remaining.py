@@ -75,6 +75,8 @@ class Remaining:
         """
         count = self.num_members
         if refused is None:
+            if count == 1:
+                return "the only member of the space was tried"
             return f"all {plural(count, 'member')} of the space were tried"
         return (
             f"{count - self.count_left(tried):,} of {plural(count, 'member')} of the space were "
