@@ -110,7 +110,8 @@ def test_it_ends_with_what_to_do_and_goes_on_with_the_copy(
     assert found is not None, told
     assert Path(found[2]) == paths.database
     copy = Path(found[1])
-    assert copy.parent == (paths.root if paths.root.exists() else request_.runs_dir)
+    # A trial that still runs may make its search's folder again after the copy was saved.
+    assert copy.parent in (paths.root, request_.runs_dir)
     for path in paths.root.glob("search.db*"):
         if path != copy:
             path.unlink()
