@@ -14,6 +14,7 @@ import warnings
 
 def _leave_the_working_folder_out() -> None:
     first = sys.path.pop(0)
+    # Not by pathlib: a module of its name could lie in the working folder.
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     if first == home and home not in sys.path:  # called in the folder of the sources
         sys.path.append(home)

@@ -51,7 +51,7 @@ COLUMNS = tuple(t.outbox.c[name] for name in ("id", "kind", "number", "payload",
 """What `read_messages` must be given of a message."""
 
 _ROWS: dict[str, TypeAdapter[_Row[Payload]]] = {
-    kind: TypeAdapter(_Row[payload])  # type: ignore[valid-type]
+    kind: TypeAdapter(_Row[payload])  # type: ignore[valid-type]  # a type known when it runs
     for kind, payload in PAYLOADS.items()
 }
 

@@ -7,7 +7,6 @@ the same (`engine.in_process`), and so can a simulation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from archsearch.analysis.unfairness import FairnessWatch
 from archsearch.data import PreparedData
@@ -18,7 +17,7 @@ from archsearch.record.cells import finite
 from archsearch.record.database import now_ms
 from archsearch.record.messages import SystemMetrics
 from archsearch.record.paths import SearchPaths
-from archsearch.record.trial import EpochRecord, TrialRecord, search_trials
+from archsearch.record.trial import EpochRecord, TrialRecord
 from archsearch.record.writer import Ending, TrialWriter
 from archsearch.search.agenda import Agenda, NextWork, Pause
 from archsearch.search.assignment import Assignment, EndReport, EpochReport, Report, TroubleReport
@@ -38,6 +37,7 @@ from archsearch.search.remaining import ExhaustedError
 from archsearch.search.rulings import ending_of, is_protected_trial
 from archsearch.search.sampler import Sampler
 from archsearch.search.slots import TrialShape
+from archsearch.search.trial_table import TrialTable
 from archsearch.training.checkpoint_file import newest_valid
 from archsearch.training.result import EpochResult
 
@@ -68,7 +68,7 @@ class Director:
         confirmation: Confirmation | None = None,
         sync_batch_norm: bool = False,
     ) -> None:
-        self._writer = writer
+        self._table = TrialTable(writer)
         self._paths = paths
         self._draws = draws
         self._sampler = sampler
@@ -81,22 +81,20 @@ class Director:
         self._fairness = FairnessWatch(stopping_rule.rungs)
         self._confirmation = confirmation or Confirmation()
         self._agenda = Agenda(num_trials)
-        self._trials: dict[int, TrialRecord] = {}
-        self._num_issued = 0  # search trials, which are counted with every ask
         self._skipped: set[str] = set()
         self._drawn: Draw | None = None
 
     @property
     def trials(self) -> list[TrialRecord]:
         """All trials so far, by number."""
-        return list(self._trials.values())
+        return self._table.all
 
     @property
     def unfinished(self) -> bool:
         """Whether something of what was asked for is left to do."""
         return (
-            self._agenda.asks_for_more(self._num_issued)
-            or any(not trial.is_finished for trial in self._trials.values())
+            self._agenda.asks_for_more(self._table.num_search_trials)
+            or bool(self._table.unfinished)
             or self._confirmation.is_due(self.trials)
         )
 
@@ -104,7 +102,7 @@ class Director:
     def num_open(self) -> int:
         """Trials that could run now if there were room for all."""
         due = self._confirmation.num_due(self.trials)
-        return self._agenda.num_open(self._num_issued) + due
+        return self._agenda.num_open(self._table.num_search_trials) + due
 
     @property
     def ending(self) -> str | None:
@@ -130,7 +128,9 @@ class Director:
             UnfitError: No variant is feasible.
         """
         agenda = self._agenda
-        if agenda.asks_for_more(self._num_issued) and not (agenda.waiting or agenda.alone):
+        if agenda.asks_for_more(self._table.num_search_trials) and not (
+            agenda.waiting or agenda.alone
+        ):
             self._drawn = self._draw()
 
     def drain(self, reason: str) -> None:
@@ -151,19 +151,16 @@ class Director:
         Rungs are filled in the order in which epochs were recorded. Trials without an outcome
         wait to be issued again.
         """
-        self._trials = {trial.number: trial for trial in trials}
-        self._num_issued = len(search_trials(trials))
+        self._table.restore(trials)
         recorded = [(epoch, trial) for trial in trials for epoch in trial.epochs]
         for epoch, trial in sorted(recorded, key=lambda pair: pair[0].sequence or 0):
             if epoch.value is not None:
                 self._rule(trial, epoch.epoch, epoch.value)
-        for trial in list(self._trials.values()):
-            if not trial.is_finished:
-                self._adopt_published(trial)
-        unfinished = [t for t in self._trials.values() if not t.is_finished]
-        for trial in unfinished:
+        for trial in self._table.unfinished:
+            self._adopt_published(trial)
+        for trial in self._table.unfinished:
             if any(ended is None for ended in trial.attempts.values()):
-                self._end_attempts(trial, "interrupted", "its driver ended")
+                self._table.end_attempts(trial.number, "interrupted", "its driver ended")
             self._agenda.goes_on(trial.number, alone="memory" in trial.attempts.values())
 
     def _adopt_published(self, trial: TrialRecord) -> None:
@@ -175,7 +172,7 @@ class Director:
             return
         header = recovery.checkpoint.header
         for result in header.history:
-            current = self._trials[trial.number]
+            current = self._table[trial.number]
             if result.epoch > len(current.epochs) and not current.is_finished:
                 is_newest = result.epoch == header.epoch
                 self._record_epoch(
@@ -199,7 +196,7 @@ class Director:
         Raises:
             UnfitError: No variant is feasible.
         """
-        answer = self._agenda.next(num_slots, self._num_issued)
+        answer = self._agenda.next(num_slots, self._table.num_search_trials)
         if isinstance(answer, Pause):
             return answer
         if isinstance(answer, int):
@@ -213,25 +210,20 @@ class Director:
     def _draw(self) -> Draw | None:
         """The next new trial; None, and a word, where the space has nothing new to offer."""
         try:
-            return self._draws.next(len(self._trials))
+            return self._draws.next(len(self._table))
         except ExhaustedError as error:
             self._agenda.exhausted = True
             self._tell(Notice(f"the search ends early: {error}"))
             return None
 
     def _issue_new(self, draw: Draw) -> Assignment:
-        trial = draw.as_trial(len(self._trials), now_ms())
-        self._writer.add_trial(trial)
-        self._trials[trial.number] = trial
-        self._num_issued += not trial.is_confirm_run
+        trial = draw.as_trial(len(self._table), now_ms())
+        self._table.issue(trial)
         return self._assignment(trial, 1)
 
     def _issue_again(self, number: int) -> Assignment:
-        trial = self._trials[number]
-        attempt = max(trial.attempts) + 1
-        self._writer.add_attempt(number, attempt)
-        trial.attempts[attempt] = None
-        return self._assignment(trial, attempt)
+        attempt = self._table.issue_again(number)
+        return self._assignment(self._table[number], attempt)
 
     def _assignment(self, trial: TrialRecord, attempt: int) -> Assignment:
         self._agenda.running.add(trial.number)
@@ -259,7 +251,7 @@ class Director:
         Raises:
             UnfitError: The worker's machine cannot go on; the trial stays to be continued.
         """
-        trial = self._trials[report.number]
+        trial = self._table[report.number]
         self._warn_of_skipped(report.number, report.warnings)
         if trial.is_finished or report.attempt != max(trial.attempts):
             return Decision.STOP
@@ -284,7 +276,7 @@ class Director:
                 checksum=report.checksum,
                 load=report.load,
             )
-        if self._trials[trial.number].is_finished:
+        if self._table[trial.number].is_finished:
             return Decision.STOP
         return Decision.STOP if self._agenda.holds_up else Decision.CONTINUE
 
@@ -312,20 +304,15 @@ class Director:
         ruling = self._rule(trial, result.epoch, value)
         shadow = result.epoch if ruling.shadow_stop else None
         ending = ending_of(trial, result, ruling)
-        self._writer.add_epoch(
+        updated = self._table.add_epoch(
             trial.number, epoch, load=load, shadow_rung_epochs=shadow, ending=ending
-        )
-        updated = replace(
-            trial,
-            epochs=[*trial.epochs, epoch],
-            shadow_rung_epochs=trial.shadow_rung_epochs or shadow,
         )
         self._tell(
             EpochFinished(
                 trial.number, epoch.epoch, trial.config.max_epochs, epoch.value, trial.objective
             )
         )
-        self._changed(updated, ending)
+        self._changed(updated)
 
     def _rule(self, trial: TrialRecord, epoch: int, value: float) -> Ruling:
         """The rungs' answer to an epoch; confirm runs are not compared with anything."""
@@ -342,37 +329,27 @@ class Director:
                 trial, result, attempt=max(trial.attempts), checkpoint=None, checksum=None
             )
             return
-        self._writer.end_trial(trial.number, ending)
-        self._changed(trial, ending)
+        self._changed(self._table.end(trial.number, ending))
 
-    def _changed(self, trial: TrialRecord, ending: Ending | None) -> None:
-        """Keep the new state; tell the sampler and the listener of an outcome."""
-        if ending is not None:
-            trial = replace(
-                trial,
-                outcome=ending.outcome,
-                reason=ending.reason,
-                rung_epochs=ending.rung_epochs,
-                finished_ms=now_ms(),
-                attempts={n: ended or "finished" for n, ended in trial.attempts.items()},
-            )
-        self._trials[trial.number] = trial
+    def _changed(self, trial: TrialRecord) -> None:
+        """Tell the sampler how a trial stands, and everybody of an outcome."""
         self._sampler.tell(trial)
-        if ending is not None:
-            self._agenda.ended(trial.number)
-            self._tell(trial_ended(trial))
-            learned = None if trial.is_confirm_run else self._draws.memory.learn(trial)
-            if learned is not None:
-                self._tell(WarningNotice(learned))
-            for unfair in self._fairness.after(trial, self.trials):
-                self._tell(UnfairnessWarning(unfair.sentence, unfair.family))
+        if not trial.is_finished:
+            return
+        self._agenda.ended(trial.number)
+        self._tell(trial_ended(trial))
+        learned = None if trial.is_confirm_run else self._draws.memory.learn(trial)
+        if learned is not None:
+            self._tell(WarningNotice(learned))
+        for unfair in self._fairness.after(trial, self.trials):
+            self._tell(UnfairnessWarning(unfair.sentence, unfair.family))
 
     def on_released(self, number: int) -> None:
         """The worker of a trial is free again: it ended, or was let go in a drain or a pause."""
         self._agenda.running.discard(number)
-        trial = self._trials[number]
+        trial = self._table[number]
         if not trial.is_finished and self._agenda.draining is None:
-            self._end_attempts(trial, "paused", "the search was paused")
+            self._table.end_attempts(number, "paused", "the search was paused")
             self._agenda.goes_on(number)
 
     def on_lost(self, number: int, lost: LostWorker) -> None:
@@ -382,11 +359,11 @@ class Director:
         of them has come too often is the trial given up.
         """
         self._agenda.running.discard(number)
-        if self._trials[number].is_finished:
+        if self._table[number].is_finished:
             return
-        self._end_attempts(self._trials[number], lost.kind, lost.reason)
-        self._adopt_published(self._trials[number])
-        trial = self._trials[number]
+        self._table.end_attempts(number, lost.kind, lost.reason)
+        self._adopt_published(self._table[number])
+        trial = self._table[number]
         if trial.is_finished:
             return
         ending = lost.ending(trial.attempts.values())
@@ -398,8 +375,3 @@ class Director:
             WarningNotice(f"trial {number} lost its worker ({lost.reason}); it goes on {where}")
         )
         self._agenda.goes_on(number, alone=lost.kind == "memory")
-
-    def _end_attempts(self, trial: TrialRecord, how: str, reason: str) -> None:
-        self._writer.end_attempts(trial.number, how, reason)
-        ended: dict[int, str | None] = {n: old or how for n, old in trial.attempts.items()}
-        self._trials[trial.number] = replace(trial, attempts=ended)

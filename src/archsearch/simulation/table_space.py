@@ -30,8 +30,7 @@ from archsearch.simulation.curve_table import CurveTable, Floats
 from archsearch.simulation.curves import SimulatedEpoch
 from archsearch.spaces.parameters import AnyParameter, Choice, FloatRange, Scalar
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.space import Proposal
-from archsearch.spaces.suggest import Suggester, ask
+from archsearch.spaces.suggest import Proposal, Suggester, suggest_member
 from archsearch.spaces.trial_config import TrialConfig
 
 
@@ -105,12 +104,7 @@ class TableSpace:
 
     def suggest(self, suggester: Suggester, family: str | None = None) -> Proposal:
         """See `SearchSpace.suggest`."""
-        if family is None:
-            family = str(suggester.suggest_categorical("family", tuple(self.families)))
-        asked = self.parameters(family)
-        del asked["family"]
-        values = {name: ask(suggester, name, parameter) for name, parameter in asked.items()}
-        return Proposal(family, {"family": family, **values})
+        return suggest_member(suggester, self.families, self.parameters, family)
 
     def config(
         self,

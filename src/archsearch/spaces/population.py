@@ -9,8 +9,7 @@ from archsearch.models import ArchitectureSpec
 from archsearch.schema import InputSpec
 from archsearch.spaces.parameters import AnyParameter, Scalar
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.space import Proposal
-from archsearch.spaces.suggest import Suggester
+from archsearch.spaces.suggest import Proposal, Suggester
 from archsearch.spaces.trial_config import TrialConfig
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -34,7 +33,7 @@ from archsearch.spaces.problems import (
     unknown,
 )
 from archsearch.spaces.recipe import Recipe
-from archsearch.spaces.suggest import Suggester, ask
+from archsearch.spaces.suggest import Proposal, Suggester, suggest_member
 from archsearch.spaces.trial_config import TrialConfig
 
 
@@ -52,14 +51,6 @@ ObjectiveName = Annotated[
     AfterValidator(_known_objective),
     Field(json_schema_extra={"enum": list(OBJECTIVES)}),
 ]
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """One member, as a suggester answered: the searched values by their full names."""
-
-    family: str
-    params: dict[str, Scalar]
 
 
 class SearchSpace(Frozen):
@@ -169,12 +160,7 @@ class SearchSpace(Frozen):
         Raises:
             UsageError: The space has no such family.
         """
-        if family is None:
-            family = str(suggester.suggest_categorical("family", tuple(self.families)))
-        asked = self.parameters(family)
-        del asked["family"]
-        values = {name: ask(suggester, name, parameter) for name, parameter in asked.items()}
-        return Proposal(family, {"family": family, **values})
+        return suggest_member(suggester, self.families, self.parameters, family)
 
     def config(
         self,

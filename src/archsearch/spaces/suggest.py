@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from archsearch.spaces.parameters import (
@@ -119,3 +120,35 @@ def ask(suggester: Suggester, name: str, parameter: AnyParameter) -> Scalar:
             return suggester.suggest_int(name, low, high, step=step, log=log)
         case FloatRange(low=low, high=high, log=log):
             return suggester.suggest_float(name, low, high, log=log)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One member, as a suggester answered: the searched values by their full names."""
+
+    family: str
+    params: dict[str, Scalar]
+
+
+def suggest_member(
+    suggester: Suggester,
+    families: Iterable[str],
+    parameters_of: Callable[[str], Mapping[str, AnyParameter]],
+    family: str | None = None,
+) -> Proposal:
+    """Ask for the family, unless it is given, then for its parameters.
+
+    Args:
+        suggester: Who answers.
+        families: From which to choose.
+        parameters_of: The parameters of a family by their full names, `family` among them.
+        family: The family, where it is settled.
+    """
+    if family is None:
+        family = str(suggester.suggest_categorical("family", tuple(families)))
+    values = {
+        name: ask(suggester, name, parameter)
+        for name, parameter in parameters_of(family).items()
+        if name != "family"
+    }
+    return Proposal(family, {"family": family, **values})
